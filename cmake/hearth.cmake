@@ -1,0 +1,41 @@
+# Flags that every target shares, and the two ways a folder declares what it builds.
+
+add_library(hearth_flags INTERFACE)
+target_compile_options(hearth_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual -Werror
+  -Wno-restrict  # false alarms of GCC 12 on std::string (GCC bug 105651)
+  -march=x86-64-v2 -fno-math-errno)
+target_include_directories(hearth_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(HEARTH_SANITIZE)
+  target_compile_options(hearth_flags INTERFACE -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer -g -O1)
+  target_link_options(hearth_flags INTERFACE -fsanitize=${HEARTH_SANITIZE})
+  if(HEARTH_SANITIZE MATCHES "undefined")
+    target_compile_options(hearth_flags INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+# hearth_library(NAME SOURCES file... LINKS target...): the library of one folder, named hearth_NAME.
+function(hearth_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS;PRIVATE_LINKS")
+  add_library(hearth_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(hearth_${name} PUBLIC hearth_flags ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
+endfunction()
+
+# hearth_test(NAME SOURCES file... LINKS target... [LABELS label...] [RANKS n]): one GoogleTest program, one ctest entry.
+# With RANKS the program is started by mpirun on that many ranks.
+function(hearth_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "RANKS;TIMEOUT" "SOURCES;LINKS;LABELS")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE hearth_test_support ${arg_LINKS})
+  if(arg_RANKS)
+    add_test(NAME ${name} COMMAND ${HEARTH_MPIRUN} -n ${arg_RANKS} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  else()
+    add_test(NAME ${name} COMMAND ${name})
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 600)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "OMP_WAIT_POLICY=passive;OMPI_MCA_rmaps_base_oversubscribe=1")
+endfunction()

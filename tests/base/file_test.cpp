@@ -1,0 +1,61 @@
+#include <unistd.h>
+
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace hearth {
+namespace {
+
+class File : public testing::Test {
+ protected:
+  File() { std::filesystem::create_directories(folder_); }
+  ~File() override { std::filesystem::remove_all(folder_); }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
+  Path folder_ = std::filesystem::temp_directory_path() / fmt::format("hearth_file_test_{}", ::getpid());
+};
+
+TEST_F(File, AppearsWholeOrNotAtAll) {
+  const Path path = folder_ / "a.txt";
+  write_file(path, "old");
+  {
+    OutFile file(path);
+    file.write("new");
+  }
+  EXPECT_EQ(read_text(path), "old");
+  write_file(path, "new");
+  EXPECT_EQ(read_text(path), "new");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(File, ErrorsNameThePath) {
+  try {
+    read_text(folder_ / "missing");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::data);
+    EXPECT_NE(error.text().find("missing"), std::string::npos);
+  }
+  EXPECT_THROW(read_text(folder_), Error);
+}
+
+TEST_F(File, FullDiskIsAStorageError) {
+  try {
+    OutFile file("/dev/shm/../full/x");  // no such folder
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::storage);
+  }
+}
+
+TEST_F(File, MapsEmptyFiles) {
+  write_file(folder_ / "empty", "");
+  EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
+}
+
+}  // namespace
+}  // namespace hearth
