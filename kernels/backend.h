@@ -1,0 +1,41 @@
+// A device as hearth sees it: its memory and its table of ops.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/memory.h"
+#include "kernels/ops.h"
+
+namespace hearth {
+
+/// How products of bf16 tensors are done on the CPU. Both sum in f32; they differ in bits, so a run keeps one for its life.
+enum class Bf16Products { native, widened };
+/// The widest vector instructions that may be used; `best` is what the processor has.
+enum class Isa { sse41, avx2, avx512, best };
+
+struct CpuOptions {
+  int threads = 1;
+  Bf16Products bf16_products = Bf16Products::widened;
+  Isa isa = Isa::best;
+};
+
+/// Owns the memory and the ops of one device for one rank. Everything taken from memory() must be given back before it dies.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Memory& memory() = 0;
+  virtual Ops& ops() = 0;
+  /// For people: "cpu, 2 threads, avx512, oneDNN 2.6.3, bf16 products native".
+  virtual std::string description() const = 0;
+};
+
+/// Our vectorised loops, products by oneDNN. f32 and bf16.
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
+/// The truth: the same table, plainly written, every sum in f64 in order of index; takes f64, f32 and bf16 tensors. Slow.
+std::unique_ptr<Backend> make_plain_backend();
+/// Measures, for about 50 ms, which arithmetic for bf16 products is faster here. `native` only when the processor has it
+/// and it is at least a tenth faster.
+Bf16Products measure_bf16_products(const CpuOptions& options);
+
+}  // namespace hearth
