@@ -29,7 +29,7 @@ target_link_libraries(hearth_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 
 # mpirun as the tests call it: more ranks than cores, and, where the tests run as root, what mpirun wants of root.
 set(HEARTH_MPIRUN mpirun --oversubscribe)
-execute_process(COMMAND id -u OUTPUT_VARIABLE user OUTPUT_STRIP_TRAILING_WHITESPACE)
-if(user STREQUAL "0")
+execute_process(COMMAND id -u OUTPUT_VARIABLE HEARTH_USER OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(HEARTH_USER STREQUAL "0")
   list(APPEND HEARTH_MPIRUN --allow-run-as-root)
 endif()

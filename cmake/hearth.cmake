@@ -22,9 +22,21 @@ function(hearth_library name)
 endfunction()
 
 # hearth_test(NAME SOURCES file... LINKS target... [LABELS label...] [RANKS n]): one GoogleTest program, one ctest entry.
-# With RANKS the program is started by mpirun on that many ranks.
+# With RANKS the program is started by mpirun on that many ranks. Labels that mean something:
+#   shared   needs the shared known answers; left out, by name, where they are missing
+#   root     needs the rights of root; left out, by name, where they are missing
+#   threads  is run under the thread sanitizer too
+#   slow     is not run under the other sanitizers
 function(hearth_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "RANKS;TIMEOUT" "SOURCES;LINKS;LABELS")
+  if("shared" IN_LIST arg_LABELS AND NOT HEARTH_SHARED_FOUND)
+    file(APPEND ${PROJECT_BINARY_DIR}/tests_not_run.txt "${name}: needs the shared known answers\n")
+    return()
+  endif()
+  if("root" IN_LIST arg_LABELS AND NOT HEARTH_USER STREQUAL "0")
+    file(APPEND ${PROJECT_BINARY_DIR}/tests_not_run.txt "${name}: needs the rights of root\n")
+    return()
+  endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE hearth_test_support ${arg_LINKS})
   if(arg_RANKS)
