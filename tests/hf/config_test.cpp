@@ -1,0 +1,254 @@
+#include "model/hf/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "expect_error.h"
+#include "model/hf/names.h"
+#include "model/rotary.h"
+
+namespace hearth {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+/// A small llama with `more` keys, which begin with a comma.
+std::string llama(const std::string& more = "") {
+  return R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 128)" +
+         more + "}";
+}
+
+ModelConfig parsed(const std::string& text) {
+  return hf::parse_config(text, "here");
+}
+
+TEST(Config, DefaultsAreThoseOfTransformers) {
+  const ModelConfig llama = parsed(R"({"model_type": "llama"})");
+  EXPECT_EQ(llama.vocabulary, 32000);
+  EXPECT_EQ(llama.width, 4096);
+  EXPECT_EQ(llama.hidden, 11008);
+  EXPECT_EQ(llama.key_value_heads, 32);
+  EXPECT_EQ(llama.head_width, 128);
+  EXPECT_EQ(llama.max_positions, 2048);
+  EXPECT_EQ(llama.norm_epsilon, 1e-6F);
+  EXPECT_EQ(llama.end_tokens, std::vector<std::int64_t>{2});
+  EXPECT_EQ(llama.begin_token, 1);
+  EXPECT_FALSE(llama.tied);
+  EXPECT_EQ(llama.dtype, Dtype::f32);
+  EXPECT_EQ(llama.rope, Rope{});
+
+  const ModelConfig qwen2 = parsed(R"({"model_type": "qwen2"})");
+  EXPECT_EQ(qwen2.vocabulary, 151936);
+  EXPECT_EQ(qwen2.key_value_heads, 32);
+  EXPECT_TRUE(qwen2.attention_bias);
+  EXPECT_EQ(qwen2.window, 0);
+  EXPECT_TRUE(qwen2.end_tokens.empty());
+  EXPECT_EQ(qwen2.begin_token, std::nullopt);
+
+  const ModelConfig qwen3 = parsed(R"({"model_type": "qwen3", "hidden_size": 64, "num_key_value_heads": null})");
+  EXPECT_EQ(qwen3.head_width, 128);
+  EXPECT_EQ(qwen3.key_value_heads, 32);
+  EXPECT_TRUE(qwen3.query_key_norm);
+  EXPECT_FALSE(qwen3.attention_bias);
+
+  EXPECT_EQ(parsed(R"({"model_type": "mistral"})").window, 4096);
+  EXPECT_EQ(parsed(R"({"model_type": "mistral"})").key_value_heads, 8);
+  EXPECT_EQ(parsed(R"({"model_type": "mistral", "sliding_window": null})").window, 0);
+}
+
+TEST(Config, CountsParameters) {
+  // 2 V D + L (2 D N H + 2 D K H + 3 D F + 2 D) + D
+  EXPECT_EQ(parsed(llama()).parameters(), 2 * 100 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 96 + 128) + 64);
+  std::int64_t sum = 0;
+  const ModelConfig qwen = parsed(
+      R"({"model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 3, "vocab_size": 10, "intermediate_size": 7,
+          "tie_word_embeddings": true})");
+  for (const hf::NamedTensor& tensor : hf::expected_tensors(qwen)) sum += tensor.dims.elements();
+  EXPECT_EQ(sum, qwen.parameters());
+}
+
+TEST(Config, BothSpellingsOfRope) {
+  const Rope older = parsed(llama(R"(, "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
+             "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32})"))
+                         .rope;
+  const Rope newer = parsed(llama(R"(, "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0,
+             "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32})"))
+                         .rope;
+  EXPECT_EQ(older, newer);
+  EXPECT_EQ(older.kind, Rope::Kind::llama3);
+  EXPECT_EQ(older.theta, 500000);
+  EXPECT_EQ(parsed(llama(R"(, "rope_scaling": {"type": "linear", "factor": 2})")).rope.kind, Rope::Kind::linear);
+  const Rope yarn = parsed(llama(R"(, "rope_scaling": {"type": "yarn", "original_max_position_embeddings": 32})")).rope;
+  EXPECT_EQ(yarn.factor, 4);
+}
+
+TEST(Config, KeysThatChangeTheMathematicsAreRefusedByNameAndValue) {
+  const std::pair<const char*, const char*> refused[] = {
+      {R"(, "attention_bias": true)", "attention_bias is true"},
+      {R"(, "mlp_bias": true)", "mlp_bias is true"},
+      {R"(, "partial_rotary_factor": 0.5)", "partial_rotary_factor is 0.5"},
+      {R"(, "hidden_act": "gelu")", "hidden_act is \"gelu\""},
+      {R"(, "layer_types": ["full_attention", "sliding_attention"])", "layer_types is"},
+      {R"(, "layer_types": ["full_attention"])", "layer_types is"},
+      {R"(, "use_sliding_window": true)", "use_sliding_window is true"},
+      {R"(, "rope_scaling": {"type": "dynamic", "factor": 2})", "rope_scaling.type is \"dynamic\""},
+      {R"(, "rope_scaling": {"rope_type": "longrope"})", "rope_scaling.rope_type is \"longrope\""},
+      {R"(, "rope_scaling": {"rope_type": "default", "mrope_section": [1]})", "rope_scaling.mrope_section is [1]"},
+      {R"(, "rope_parameters": {"partial_rotary_factor": 0.5})", "rope_parameters.partial_rotary_factor is 0.5"},
+      {R"(, "rope_parameters": {"rope_theta": 5}, "rope_theta": 6)", "rope_theta is 6"},
+      {R"(, "rope_scaling": {"rope_type": "llama3", "factor": 2})", "rope_scaling.low_freq_factor is missing"},
+      {R"(, "quantization_config": {"quant_method": "fp8"})", "quantization_config is {\"quant_method\":\"fp8\"}"},
+      {R"(, "attention_dropout": 0.1)", "attention_dropout is 0.1"},
+      {R"(, "architectures": ["LlamaForSequenceClassification"])", "architectures is [\"LlamaForSeq"},
+      {R"(, "num_local_experts": 8)", "num_local_experts is 8"},
+      {R"(, "torch_dtype": "float64")", "torch_dtype is \"float64\""},
+      {R"(, "torch_dtype": "float32", "dtype": "bfloat16")", "dtype is \"bfloat16\""},
+  };
+  for (const auto& [more, words] : refused)
+    EXPECT_THAT(test::refusal([&] { parsed(llama(more)); }), AllOf(HasSubstr("here: "), HasSubstr(words))) << more;
+}
+
+TEST(Config, OtherModelsAreRefused) {
+  const auto type = [](const char* name) {
+    return test::refusal([&] { parsed(fmt::format(R"({{"model_type": "{}"}})", name)); });
+  };
+  EXPECT_THAT(type("qwen3_moe"), AllOf(HasSubstr("qwen3_moe"), HasSubstr("not there yet")));
+  EXPECT_THAT(type("deepseek_v3"), AllOf(HasSubstr("deepseek_v3"), HasSubstr("not there yet")));
+  EXPECT_THAT(type("gpt2"), AllOf(HasSubstr("model_type is \"gpt2\""), HasSubstr("mistral")));
+  EXPECT_THAT(test::refusal([] { parsed("{}"); }), HasSubstr("model_type is missing"));
+}
+
+TEST(Config, WrongTypesAndRanges) {
+  const std::pair<const char*, const char*> refused[] = {
+      {R"(, "rms_norm_eps": "1e-5")", "rms_norm_eps is \"1e-5\"; a number"},
+      {R"(, "rms_norm_eps": 0)", "rms_norm_eps is 0"},
+      {R"(, "tie_word_embeddings": 1)", "tie_word_embeddings is 1; true or false"},
+      {R"(, "num_key_value_heads": 3)", "num_key_value_heads is 3"},
+      {R"(, "num_key_value_heads": 0)", "num_key_value_heads is 0"},
+      {R"(, "num_key_value_heads": 2.0)", "num_key_value_heads is 2.0; an integer"},
+      {R"(, "num_key_value_heads": 18446744073709551615)", "num_key_value_heads is 18446744073709551615"},
+      {R"(, "head_dim": 7)", "head_dim is 7"},
+      {R"(, "head_dim": -2)", "head_dim is -2"},
+      {R"(, "eos_token_id": ["a"])", "eos_token_id is"},
+      {R"(, "rope_theta": 0)", "rope_theta is 0"},
+      {R"(, "hidden_size": 32)", "the key \"hidden_size\" stands there twice"},
+  };
+  for (const auto& [more, words] : refused)
+    EXPECT_THAT(test::refusal([&] { parsed(llama(more)); }), HasSubstr(words)) << more;
+  EXPECT_THAT(test::refusal([] { parsed("[]"); }), HasSubstr("an object with keys is expected"));
+  EXPECT_THAT(test::refusal([] { parsed("{"); }), HasSubstr("not valid JSON"));
+  EXPECT_THAT(test::refusal([] { parsed(std::string(100000, '[')); }), HasSubstr("nested deeper"));
+  EXPECT_THAT(test::refusal([] { parsed(R"({"model_type": "llama", "hidden_size": 4611686018427387904})"); }),
+              HasSubstr("hidden_size is 4611686018427387904"));
+}
+
+TEST(Config, WrittenAgainSaysTheSame) {
+  const std::string base =
+      llama(R"(, "rope_parameters": {"rope_theta": 5000.0, "rope_type": "default"}, "house": [1, {"x": null}],
+                           "rms_norm_eps": 1e-05, "eos_token_id": [5, 6], "dtype": "float32")");
+  ModelConfig config = parsed(base);
+  const std::string text = hf::to_json(config, Dtype::bf16);
+  const ModelConfig again = parsed(text);
+  EXPECT_EQ(again.dtype, Dtype::bf16);
+  EXPECT_EQ(again.rope, config.rope);
+  EXPECT_EQ(again.end_tokens, config.end_tokens);
+  EXPECT_THAT(text, AllOf(HasSubstr("\"house\""), HasSubstr("\"torch_dtype\": \"bfloat16\""),
+                          HasSubstr("\"dtype\": \"bfloat16\""), HasSubstr("LlamaForCausalLM"),
+                          HasSubstr("\"rms_norm_eps\": 1e-05"), ::testing::Not(HasSubstr("rope_scaling"))));
+  config.vocabulary = 101;
+  config.end_tokens = {7};
+  EXPECT_EQ(parsed(hf::to_json(config, Dtype::f32)).vocabulary, 101);
+  EXPECT_EQ(parsed(hf::to_json(config, Dtype::f32)).end_tokens, std::vector<std::int64_t>{7});
+}
+
+TEST(Config, WrittenWithoutABase) {
+  ModelConfig config = parsed(
+      R"({"model_type": "mistral", "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
+          "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "mscale": 0.7},
+          "sliding_window": 12, "initializer_range": 0.01})");
+  config.source_json.clear();
+  ModelConfig again = parsed(hf::to_json(config, Dtype::f32));
+  EXPECT_EQ(again.parameters(), config.parameters());
+  EXPECT_EQ(again.head_width, 32);
+  EXPECT_EQ(again.window, 12);
+  EXPECT_EQ(again.rope, config.rope);
+  EXPECT_EQ(again.initializer_range, 0.01F);
+  EXPECT_EQ(again.begin_token, 1);
+  EXPECT_EQ(hf::generation_json(again), "{\n  \"bos_token_id\": 1,\n  \"eos_token_id\": 2\n}\n");
+}
+
+TEST(Names, BothWays) {
+  for (const char* text :
+       {R"({"model_type": "qwen2", "num_hidden_layers": 12})", R"({"model_type": "qwen3", "num_hidden_layers": 2})"}) {
+    for (const hf::NamedTensor& tensor : hf::expected_tensors(parsed(text))) {
+      EXPECT_EQ(hf::foreign_name(tensor.name), tensor.foreign);
+      EXPECT_EQ(hf::hearth_name(tensor.foreign), tensor.name);
+    }
+  }
+  EXPECT_EQ(hf::foreign_name("layers.11.attention.key_bias"), "model.layers.11.self_attn.k_proj.bias");
+  test::refusal([] { hf::foreign_name("layers..mlp.up"); }, Kind::internal);
+  test::refusal([] { hf::hearth_name("model.layers.1x.mlp.up_proj.weight"); }, Kind::internal);
+}
+
+TEST(Rotary, Default) {
+  const Rotary rotary = rotary_of(parsed(llama(R"(, "head_dim": 4)")));
+  EXPECT_EQ(rotary.inverse_frequency, (std::vector<float>{1.0F, 0.01F}));
+  EXPECT_EQ(rotary.attention_factor, 1);
+}
+
+TEST(Rotary, LinearDividesByTheFactor) {
+  const Rotary rotary = rotary_of(parsed(llama(R"(, "head_dim": 4, "rope_scaling": {"type": "linear", "factor": 8})")));
+  EXPECT_EQ(rotary.inverse_frequency, (std::vector<float>{0.125F, 0.00125F}));
+}
+
+/// The three regions of llama3 scaling, from the formula in real numbers.
+TEST(Rotary, Llama3) {
+  const ModelConfig config = parsed(llama(R"(, "head_dim": 16, "rope_theta": 10000.0, "rope_scaling": {
+      "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+      "original_max_position_embeddings": 64})"));
+  const Rotary rotary = rotary_of(config);
+  int regions[3] = {};
+  for (int j = 0; j < 8; ++j) {
+    const double plain = std::pow(10000.0, -j / 8.0);
+    const double turns = 64 * plain / (2 * M_PI);  // over the old context
+    double expected = plain;
+    if (turns < 1) {
+      expected = plain / 8;
+    } else if (turns <= 4) {
+      const double smooth = (turns - 1) / 3;
+      expected = (1 - smooth) * plain / 8 + smooth * plain;
+    }
+    ++regions[turns < 1 ? 0 : turns <= 4 ? 1 : 2];
+    EXPECT_NEAR(rotary.inverse_frequency[static_cast<std::size_t>(j)], expected, 1e-6 * expected) << j;
+  }
+  for (const int count : regions) EXPECT_GT(count, 0);
+}
+
+TEST(Rotary, Yarn) {
+  const auto yarn = [](const std::string& more) {
+    return rotary_of(parsed(llama(R"(, "head_dim": 32, "rope_scaling": {"type": "yarn", "factor": 4.0,
+                                  "original_max_position_embeddings": 512)" +
+                                  more + "}")));
+  };
+  const Rotary rotary = yarn("");
+  // dim(r) = H ln(512 / (2 pi r)) / (2 ln 10000): dim(32) = 1.62 -> 1, dim(1) = 7.64 -> 8.
+  for (int j = 0; j < 16; ++j) {
+    const double plain = std::pow(10000.0, -j / 16.0);
+    const double ramp = std::clamp((j - 1) / 7.0, 0.0, 1.0);
+    const double expected = plain / 4 * ramp + plain * (1 - ramp);
+    EXPECT_NEAR(rotary.inverse_frequency[static_cast<std::size_t>(j)], expected, 1e-6 * expected) << j;
+  }
+  EXPECT_DOUBLE_EQ(rotary.attention_factor, 0.1 * std::log(4.0) + 1);
+  EXPECT_DOUBLE_EQ(yarn(R"(, "attention_factor": 1.5)").attention_factor, 1.5);
+  EXPECT_DOUBLE_EQ(yarn(R"(, "mscale": 2.0, "mscale_all_dim": 1.0)").attention_factor,
+                   (0.2 * std::log(4.0) + 1) / (0.1 * std::log(4.0) + 1));
+  EXPECT_NE(yarn(R"(, "truncate": false)").inverse_frequency, rotary.inverse_frequency);
+  EXPECT_NE(yarn(R"(, "beta_fast": 8)").inverse_frequency, rotary.inverse_frequency);
+}
+
+}  // namespace
+}  // namespace hearth
