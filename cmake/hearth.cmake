@@ -3,6 +3,7 @@
 add_library(hearth_flags INTERFACE)
 target_compile_options(hearth_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual -Werror
+  -Wno-missing-field-initializers  # designated initialisers leave the rest at its default
   -Wno-restrict  # false alarms of GCC 12 on std::string (GCC bug 105651)
   -march=x86-64-v2 -fno-math-errno)
 target_include_directories(hearth_flags INTERFACE ${PROJECT_SOURCE_DIR})
