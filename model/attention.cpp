@@ -1,0 +1,193 @@
+#include "model/attention.h"
+
+#include <cmath>
+#include <utility>
+
+#include "model/statistics.h"
+
+namespace hearth {
+
+/// inverse_rms: (T)   q, k, v: (T, N*H), (T, K*H) twice, as attention saw them   y: (T, N*H)   log_sum: (T, N)
+/// Only with head norms: raw_q, raw_k before norm and rotation, inverse_q: (T*N), inverse_k: (T*K)
+struct Attention::State final : Activations {
+  State(const BatchShape& shape, Dtype compute, const AttentionSizes& s, KeptMemory& memory)
+      : inverse_rms(memory, shape, statistics_of(compute), {shape.tokens}),
+        q(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
+        k(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
+        v(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
+        y(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
+        log_sum(memory, shape, statistics_of(compute), {shape.tokens, s.heads}),
+        raw_q(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
+        raw_k(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
+        inverse_q(memory, shape, statistics_of(compute), {shape.tokens * s.heads}),
+        inverse_k(memory, shape, statistics_of(compute), {shape.tokens * s.key_value_heads}) {}
+  void shed() override {
+    for (Kept* kept : {&inverse_rms, &q, &k, &v, &y, &log_sum, &raw_q, &raw_k, &inverse_q, &inverse_k}) kept->shed();
+  }
+  bool is_shed() const override { return !q.held(); }
+
+  Kept inverse_rms, q, k, v, y, log_sum, raw_q, raw_k, inverse_q, inverse_k;
+};
+
+namespace {
+
+/// (T, heads, H) as rows of heads: (T * heads, H).
+Tensor head_rows(In x) {
+  return x.as({x.dims[0] * x.dims[1], x.dims[2]});
+}
+/// (T, heads, H) as (T, heads * H).
+Tensor flat(In x) {
+  return x.as({x.dims[0], x.dims[1] * x.dims[2]});
+}
+
+}  // namespace
+
+Attention::Attention(std::string name, const AttentionSizes& sizes) : name_(std::move(name)), sizes_(sizes) {}
+
+std::vector<Parameter> Attention::parameters() const {
+  const std::int64_t D = sizes_.width;
+  const std::int64_t NH = sizes_.heads * sizes_.head_width;
+  const std::int64_t KH = sizes_.key_value_heads * sizes_.head_width;
+  const auto matrix = [&](const char* part, std::int64_t out_rows, std::int64_t in_columns, Cut cut) {
+    return Parameter{
+        .name = name_ + part, .full = {out_rows, in_columns}, .cut = cut, .law = sizes_.law, .decayed = true};
+  };
+  const auto vector = [&](const char* part, std::int64_t elements, Cut cut, Law law) {
+    return Parameter{.name = name_ + part,
+                     .full = {elements},
+                     .cut = cut,
+                     .copies = cut == Cut::none ? Copies::add : Copies::same,
+                     .law = law};
+  };
+  std::vector<Parameter> all = {vector(".norm", D, Cut::none, {Law::Kind::ones}), matrix(".query", NH, D, Cut::rows),
+                                matrix(".key", KH, D, Cut::rows), matrix(".value", KH, D, Cut::rows),
+                                matrix(".output", D, NH, Cut::columns)};
+  if (sizes_.biases) {
+    all.push_back(vector(".query_bias", NH, Cut::rows, {Law::Kind::zeros}));
+    all.push_back(vector(".key_bias", KH, Cut::rows, {Law::Kind::zeros}));
+    all.push_back(vector(".value_bias", KH, Cut::rows, {Law::Kind::zeros}));
+  }
+  if (sizes_.head_norms) {
+    all.push_back(vector(".query_norm", sizes_.head_width, Cut::none, {Law::Kind::ones}));
+    all.push_back(vector(".key_norm", sizes_.head_width, Cut::none, {Law::Kind::ones}));
+  }
+  return all;
+}
+
+Linear Attention::linear(Place place) const {
+  const bool biased = sizes_.biases && place != output;
+  return {place, biased ? output + (place - norm) : -1};  // query_bias is 5, behind output, which is 4
+}
+
+std::size_t Attention::kept_bytes(const BatchShape& shape, Dtype compute) const {
+  HostMemory nothing;
+  KeptMemory none(nothing);
+  const State s(shape, compute, sizes_, none);
+  std::size_t bytes = s.inverse_rms.bytes() + s.q.bytes() + s.k.bytes() + s.v.bytes() + s.y.bytes() + s.log_sum.bytes();
+  if (sizes_.head_norms) bytes += s.raw_q.bytes() + s.raw_k.bytes() + s.inverse_q.bytes() + s.inverse_k.bytes();
+  return bytes;
+}
+
+std::unique_ptr<Activations> Attention::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {
+  return std::make_unique<State>(shape, compute, sizes_, memory);
+}
+
+void Attention::project(In n, State& state, Pass& pass) const {
+  linear(query).forward(n, Write::over, flat(sizes_.head_norms ? state.raw_q.hold() : state.q.hold()), pass);
+  linear(key).forward(n, Write::over, flat(sizes_.head_norms ? state.raw_k.hold() : state.k.hold()), pass);
+  linear(value).forward(n, Write::over, flat(state.v.hold()), pass);
+}
+
+void Attention::turn_and_norm(State& state, Pass& pass) const {
+  const Tensor q = state.q.hold();  // (T, N, H)
+  const Tensor k = state.k.hold();  // (T, K, H)
+  if (sizes_.head_norms) {
+    const auto& weights = pass.weights;
+    pass.ops.rms_norm(head_rows(*state.raw_q), weights[static_cast<std::size_t>(query_norm())], sizes_.epsilon,
+                      head_rows(q), state.inverse_q.hold());
+    pass.ops.rms_norm(head_rows(*state.raw_k), weights[static_cast<std::size_t>(key_norm())], sizes_.epsilon,
+                      head_rows(k), state.inverse_k.hold());
+  }
+  pass.ops.rotate(q, pass.batch.cosine, pass.batch.sine, Turn::no, q);
+  pass.ops.rotate(k, pass.batch.cosine, pass.batch.sine, Turn::no, k);
+}
+
+void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
+  auto& state = static_cast<State&>(kept);
+  const AttentionShape shape = {1 / std::sqrt(static_cast<float>(sizes_.head_width)), sizes_.window};
+  {
+    Scratch scratch(pass.scratch);
+    const Tensor n = scratch.take(x.dtype, x.dims);  // (T, D)
+    pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, state.inverse_rms.hold());
+    project(n, state, pass);
+  }
+  turn_and_norm(state, pass);
+  Tensor k = *state.k;  // (S, K, H): these rows, or all of the cache
+  Tensor v = *state.v;
+  if (pass.cache != nullptr) {
+    const std::int64_t rows = x.rows();
+    Cache& cache = *pass.cache;
+    pass.ops.cast(k, cache.keys.row_slice(cache.length, rows));
+    pass.ops.cast(v, cache.values.row_slice(cache.length, rows));
+    k = cache.keys.row_slice(0, cache.length + rows);
+    v = cache.values.row_slice(0, cache.length + rows);
+  }
+  pass.ops.attention(*state.q, k, v, pass.batch.first, pass.batch.last, shape, state.y.hold(), state.log_sum.hold());
+  pass.ops.cast(x, y);
+  linear(output).forward(flat(*state.y), Write::add, y, pass);  // (T, D)
+}
+
+void Attention::head_norm_backward(int place, In raw, In inverse_rms, In dy, Out d_raw, Pass& pass) const {
+  Scratch scratch(pass.scratch);
+  const Tensor x_hat = scratch.take(raw.dtype, raw.dims);  // (T, heads, H)
+  pass.ops.rms_normalize(head_rows(raw), inverse_rms, head_rows(x_hat));
+  pass.gradients.gain(place, x_hat, dy, pass.batch.example);
+  pass.ops.fill(0, d_raw);
+  pass.ops.rms_norm_backward(head_rows(raw), pass.weights[static_cast<std::size_t>(place)], inverse_rms, head_rows(dy),
+                             head_rows(d_raw));
+}
+
+void Attention::backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const {
+  const auto& state = static_cast<const State&>(kept);
+  const AttentionShape shape = {1 / std::sqrt(static_cast<float>(sizes_.head_width)), sizes_.window};
+  Scratch scratch(pass.scratch);
+  const auto like = [&](In tensor) { return scratch.take(tensor.dtype, tensor.dims); };
+  const Tensor q = *state.q;
+  const Tensor k = *state.k;
+  const Tensor v = *state.v;
+  const Tensor y = *state.y;
+  const Tensor dq = like(q);  // (T, N, H)
+  const Tensor dk = like(k);  // (T, K, H)
+  const Tensor dv = like(v);  // (T, K, H)
+  for (const Tensor& gradient : {dq, dk, dv}) pass.ops.fill(0, gradient);
+  const Tensor d_attention = like(y);  // (T, N, H)
+  linear(output).backward(flat(y), dy, Write::over, flat(d_attention), pass);
+  pass.ops.attention_backward(q, k, v, pass.batch.first, pass.batch.last, shape, y, *state.log_sum, d_attention, dq, dk,
+                              dv);
+  pass.ops.rotate(dq, pass.batch.cosine, pass.batch.sine, Turn::yes, dq);
+  pass.ops.rotate(dk, pass.batch.cosine, pass.batch.sine, Turn::yes, dk);
+  Tensor d_query = dq;
+  Tensor d_key = dk;
+  if (sizes_.head_norms) {
+    d_query = d_attention;  // spent
+    d_key = like(dk);
+    head_norm_backward(query_norm(), *state.raw_q, *state.inverse_q, dq, d_query, pass);
+    head_norm_backward(key_norm(), *state.raw_k, *state.inverse_k, dk, d_key, pass);
+  }
+
+  const Tensor inverse_rms = *state.inverse_rms;  // (T)
+  const Tensor n = like(x);                       // (T, D)
+  const Tensor dn = like(x);                      // (T, D)
+  pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, like(inverse_rms));
+  linear(query).backward(n, flat(d_query), Write::over, dn, pass);
+  linear(key).backward(n, flat(d_key), Write::add, dn, pass);
+  linear(value).backward(n, flat(dv), Write::add, dn, pass);
+
+  const Tensor x_hat = n;  // n is spent
+  pass.ops.rms_normalize(x, inverse_rms, x_hat);
+  pass.gradients.gain(norm, x_hat, dn, pass.batch.example);
+  if (dx.data != dy.data) pass.ops.cast(dy, dx);
+  pass.ops.rms_norm_backward(x, pass.weights[norm], inverse_rms, dn, dx);  // (T, D), onto the residual's dy
+}
+
+}  // namespace hearth

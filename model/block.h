@@ -1,0 +1,143 @@
+// A block is a pure function and its hand-written adjoint. Weights come in as arguments, weight gradients go out
+// through a sink; devices, ranks, residency, recomputation and privacy are somebody else's business.
+//
+// Letters: T tokens in a microbatch (packed, no padding), D model width, N query heads, K key-value heads, H head
+// width, F hidden width, V vocabulary.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/parameter.h"
+#include "base/random.h"
+#include "kernels/ops.h"
+#include "parallel/communicator.h"
+
+namespace hearth {
+
+/// What sizes depend on, known before any token is. Memory is taken for `capacity` tokens, so that microbatches of many
+/// lengths share it.
+struct BatchShape {
+  std::int64_t tokens = 0;    // T
+  std::int64_t capacity = 0;  // the most tokens that a microbatch of this run has; at least `tokens`
+};
+
+/// One microbatch. All tensors lie on the device; documents lie end to end, positions restart in each.
+struct Batch {
+  Tensor tokens;     // (T) i32
+  Tensor targets;    // (T) i32, the token to predict at this place, -1: none
+  Tensor weights;    // (T) f32, holding every denominator; 0 where there is no target
+  Tensor positions;  // (T) i32, inside the document
+  Tensor first;      // (T) i32, the first key row that the query of this row may see (its document's begin)
+  Tensor last;       // (T) i32, one past the last (causal: its own row + 1)
+  Tensor cosine;     // (T, H/2) f32, the rotary table at `positions`
+  Tensor sine;       // (T, H/2)
+  Tensor example;    // (T) i32, the training item each row belongs to
+};
+
+/// Memory for what survives to backward: tensors of equal size are handed round, so a warm step allocates nothing.
+class KeptMemory {
+ public:
+  explicit KeptMemory(Memory& memory) : memory_(memory) {}
+  Buffer take(std::size_t bytes);
+  void give(Buffer buffer);
+
+ private:
+  Memory& memory_;
+  std::vector<Buffer> free_;
+};
+
+/// A tensor of KeptMemory, its first dim a multiple of T, that can be given back and taken again.
+class Kept {
+ public:
+  Kept(KeptMemory& memory, const BatchShape& shape, Dtype dtype, Dims dims);
+  ~Kept();
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+  /// The tensor, taking memory when it has none (then its contents are undefined).
+  Tensor hold();
+  /// REQUIRES: held.
+  Tensor operator*() const;
+  bool held() const { return static_cast<bool>(buffer_); }
+  void shed();
+  std::size_t bytes() const { return bytes_; }  // what it takes: of a full microbatch
+
+ private:
+  KeptMemory& memory_;
+  Dtype dtype_;
+  Dims dims_;
+  std::size_t bytes_;
+  Buffer buffer_;
+};
+
+/// What backward needs beyond x and the weights.
+class Activations {
+ public:
+  virtual ~Activations() = default;
+  virtual void shed() = 0;  // give the memory back, keep decisions (which expert got which token)
+  virtual bool is_shed() const = 0;
+};
+
+/// Where weight gradients go. The three contractions cover every parameter of a transformer; the sink decides what
+/// becomes of them. `p` is the parameter's place in Block::parameters(). All calls for one parameter in one microbatch
+/// are parts of one gradient. `example` has one id for each row of dy.
+class GradientSink {
+ public:
+  virtual ~GradientSink() = default;
+  /// dW += scale * dy^T a.    a: (T, I)   dy: (T, O)   W: (O, I). Without `a` (a column of ones) W is a bias: (O).
+  virtual void linear(int p, In a, In dy, In example, double scale) = 0;
+  /// dE[token] += dy; ids outside the piece are skipped.    tokens: (T) i32   dy: (T, D)   E: (V, D)
+  virtual void lookup(int p, In tokens, In dy, In example) = 0;
+  /// dg += sum over rows (and heads) of dy * x_hat.    x_hat, dy: (T, D) or (T, heads, D)   g: (D)
+  virtual void gain(int p, In x_hat, In dy, In example) = 0;
+  /// After a microbatch: `add` parts summed over their holders first, for sinks that square.
+  virtual void join() = 0;
+};
+
+/// Keys and values of earlier tokens of one attention block, when generating.
+struct Cache {
+  Tensor keys;              // (capacity, K, H)
+  Tensor values;            // (capacity, K, H)
+  std::int64_t length = 0;  // rows filled by earlier calls
+};
+
+/// Everything a block may touch besides its arguments; lives for one call.
+struct Pass {
+  Ops& ops;
+  GradientSink& gradients;
+  std::span<const Tensor> weights;  // in the order of parameters(), in the compute dtype
+  Arena& scratch;
+  Communicator& tensor;
+  Communicator& context;
+  Communicator& expert;
+  Key random;
+  const Batch& batch;
+  Cache* cache = nullptr;  // null unless generating
+};
+
+/// The unit of sharding, recomputation and pipelining. All methods are const: a block stores sizes only.
+class Block {
+ public:
+  virtual ~Block() = default;
+  /// "layers.7.attention": what messages call it, and the prefix of its parameters.
+  virtual const std::string& name() const = 0;
+  virtual std::vector<Parameter> parameters() const = 0;
+  /// Dims of y for a batch; (T, D) but for the ends.
+  virtual Dims out(const BatchShape& shape) const = 0;
+  /// Bytes that activations of `shape` hold, before anything is allocated.
+  virtual std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const = 0;
+  /// Made once, reused by every step. Holds nothing until a forward fills it.
+  virtual std::unique_ptr<Activations> activations(const BatchShape& shape, Dtype compute,
+                                                   KeptMemory& memory) const = 0;
+  /// y = f(x), and what backward needs into `kept`.    x: (T, D), or (T) i32 tokens for the first block
+  virtual void forward(In x, Out y, Activations& kept, Pass& pass) const = 0;
+  /// dx = the adjoint at x applied to dy (nothing for the first block, whose dx has no data); weight gradients into the
+  /// sink. dx may be dy.    REQUIRES: kept is not shed.
+  virtual void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const = 0;
+};
+
+}  // namespace hearth

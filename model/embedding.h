@@ -1,0 +1,35 @@
+// Token ids to rows of the embedding table: the first block.
+#pragma once
+
+#include "model/block.h"
+
+namespace hearth {
+
+class Embedding final : public Block {
+ public:
+  Embedding(std::int64_t vocabulary, std::int64_t width, Law law);
+  const std::string& name() const override { return name_; }
+  std::vector<Parameter> parameters() const override;
+  Dims out(const BatchShape& shape) const override { return {shape.tokens, width_}; }
+  std::size_t kept_bytes(const BatchShape&, Dtype) const override { return 0; }
+  std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
+  /// x: (T) i32 tokens   y: (T, D)
+  void forward(In x, Out y, Activations& kept, Pass& pass) const override;
+  /// dx is ignored: tokens have no gradient.
+  void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const override;
+
+ private:
+  std::string name_ = "embedding";
+  std::int64_t vocabulary_;
+  std::int64_t width_;
+  Law law_;
+};
+
+/// For blocks that need nothing but x and the weights.
+class NoActivations final : public Activations {
+ public:
+  void shed() override {}
+  bool is_shed() const override { return false; }
+};
+
+}  // namespace hearth

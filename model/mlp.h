@@ -1,0 +1,35 @@
+// y = x + down(silu(gate(n)) * up(n)),  n = rms_norm(x): the gated feed-forward half of a layer.
+#pragma once
+
+#include "model/block.h"
+#include "model/linear.h"
+
+namespace hearth {
+
+struct MlpSizes {
+  std::int64_t width = 0;   // D
+  std::int64_t hidden = 0;  // F
+  double epsilon = 0;
+  Law law;
+};
+
+class Mlp final : public Block {
+ public:
+  Mlp(std::string name, const MlpSizes& sizes);
+  const std::string& name() const override { return name_; }
+  std::vector<Parameter> parameters() const override;
+  Dims out(const BatchShape& shape) const override { return {shape.tokens, sizes_.width}; }
+  std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
+  std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
+  void forward(In x, Out y, Activations& kept, Pass& pass) const override;
+  void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const override;
+
+ private:
+  struct State;
+  enum Place : int { norm, gate, up, down };
+
+  std::string name_;
+  MlpSizes sizes_;
+};
+
+}  // namespace hearth
