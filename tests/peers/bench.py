@@ -49,9 +49,8 @@ class Ran:
 def call(command, environment=None):
     """Runs a program to its end, with what it prints and its own peak memory. Raises when it fails."""
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=printed, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
-        )
+        words, variables = [str(word) for word in command], {**os.environ, **(environment or {})}
+        process = subprocess.Popen(words, stdout=printed, stderr=subprocess.STDOUT, env=variables)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         printed.seek(0)

@@ -35,7 +35,9 @@ def learn(text, size, into):
 
 
 def merges_of(file):
-    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in json.loads(file.read_text())["model"]["merges"]]
+    """Pairs, in either spelling of the file: "a b" or ["a", "b"]."""
+    merges = json.loads(file.read_text())["model"]["merges"]
+    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
 
 
 def learn_there(text, size, like):
@@ -62,6 +64,7 @@ def run(quick):
             file = learn(text, size, into)
             mine, theirs = merges_of(file), learn_there(text, size, file)
         same = next((i for i, (a, b) in enumerate(zip(mine, theirs)) if a != b), min(len(mine), len(theirs)))
-        check(mine == theirs, f"{name}: {same} merges agree, then {mine[same:same + 1]} stands against {theirs[same:same + 1]}")
+        next_ones = f"{mine[same:same + 1]} stands against {theirs[same:same + 1]}"
+        check(mine == theirs, f"{name}: {same} merges agree, then {next_ones}")
         rows.append([name, size, len(mine), len(theirs), same])
     table("merges of a new vocabulary", ["text", "vocabulary", "hearth", "tokenizers", "equal from the first"], rows)
