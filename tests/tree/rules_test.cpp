@@ -17,7 +17,7 @@ TEST(Includes, PointDown) {
               IsEmpty());
   EXPECT_THAT(check_includes({"parallel/a.h", "#include \"kernels/ops.h\"\n"}), IsEmpty());
   EXPECT_THAT(check_includes({"launch/a.cpp", "#include \"trainer/recipe.h\"\n"}), IsEmpty());
-  EXPECT_THAT(check_includes({"tests/model/a.cpp", "#include \"trainer/recipe.h\"\n#include \"support/shared.h\"\n"}),
+  EXPECT_THAT(check_includes({"tests/model/a.cpp", "#include \"trainer/recipe.h\"\n#include \"helper.h\"\n"}),
               IsEmpty());
 }
 
