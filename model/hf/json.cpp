@@ -12,6 +12,12 @@ namespace {
 
 constexpr int deepest = 32;
 
+/// The parser takes a zero byte for the end and would not see what follows.
+void refuse_zero_bytes(std::string_view text, const std::string& where) {
+  const std::size_t at = text.find('\0');
+  if (at != std::string_view::npos) fail(Kind::data, "{}: not valid JSON: byte {} is zero", where, at);
+}
+
 template <class AnyJson>
 AnyJson parse(std::string_view text, const std::string& where) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
@@ -24,6 +30,7 @@ AnyJson parse(std::string_view text, const std::string& where) {
       fail(Kind::data, "{}: the key {} stands there twice; remove one of them", where, shown(parsed));
     return true;
   };
+  refuse_zero_bytes(text, where);
   try {
     return AnyJson::parse(text, watch);
   } catch (const nlohmann::detail::exception& error) {

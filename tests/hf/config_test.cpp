@@ -141,6 +141,7 @@ TEST(Config, WrongTypesAndRanges) {
     EXPECT_THAT(test::refusal([&] { parsed(llama(more)); }), HasSubstr(words)) << more;
   EXPECT_THAT(test::refusal([] { parsed("[]"); }), HasSubstr("an object with keys is expected"));
   EXPECT_THAT(test::refusal([] { parsed("{"); }), HasSubstr("not valid JSON"));
+  EXPECT_THAT(test::refusal([] { parsed(llama() + std::string(1, '\0') + "x"); }), HasSubstr("is zero"));
   EXPECT_THAT(test::refusal([] { parsed(std::string(100000, '[')); }), HasSubstr("nested deeper"));
   EXPECT_THAT(test::refusal([] { parsed(R"({"model_type": "llama", "hidden_size": 4611686018427387904})"); }),
               HasSubstr("hidden_size is 4611686018427387904"));

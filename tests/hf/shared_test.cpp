@@ -6,7 +6,9 @@
 
 #include "expect_error.h"
 #include "model/hf/config.h"
+#include "model/hf/inspect.h"
 #include "model/hf/names.h"
+#include "model/hf/weight_files.h"
 #include "model/rotary.h"
 #include "support/shared.h"
 
@@ -62,6 +64,59 @@ TEST(SharedConfigs, GoldenModels) {
     ++read;
   }
   EXPECT_EQ(read, 7);
+}
+
+TEST(SharedWeights, BadFilesAsExpected) {
+  const Path folder = test::shared() / "data/vectors/badfiles/safetensors";
+  const auto expected = nlohmann::json::parse(read_text(folder / "EXPECT.json"));
+  ASSERT_GE(expected.size(), 30U);
+  for (const auto& [name, entry] : expected.items()) {
+    const auto verdict = entry["expect"].get<std::string>();
+    const Path path = folder / name;
+    ASSERT_EQ(std::filesystem::file_size(path), entry["size"].get<std::uint64_t>()) << name;
+    if (verdict == "ok") {
+      EXPECT_NO_THROW(hf::describe(path)) << name;
+    } else if (verdict == "reject-or-missing-tensor") {
+      const ModelConfig config = hf::read_config(test::shared() / "data/models/stories260K");
+      test::refusal([&] { hf::check_complete(hf::WeightFiles(path), config); });
+    } else {
+      const std::string text = test::refusal([&] { hf::describe(path); });
+      EXPECT_THAT(text, HasSubstr(name));
+      EXPECT_THAT(text, HasSubstr(verdict.starts_with("reject") ? "" : ": " + verdict + ":")) << name;
+    }
+  }
+  EXPECT_THAT(test::refusal([&] { hf::describe(folder / "lfs_pointer.safetensors"); }), HasSubstr("git lfs pull"));
+  EXPECT_THAT(test::refusal([&] { hf::describe(folder / "html_error_page.safetensors"); }), HasSubstr("HTML"));
+}
+
+TEST(SharedWeights, GoldenModelsAreComplete) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::shared() / "golden/models")) {
+    if (not_yet.contains(entry.path().filename().string())) continue;
+    // expected.safetensors lies beside the weights and belongs to no index, so it must not disturb.
+    const hf::Described described = hf::describe(entry.path());
+    EXPECT_EQ(described.digest.size(), 96U);
+    EXPECT_NO_THROW(hf::describe(entry.path() / "expected.safetensors"));
+  }
+}
+
+TEST(SharedWeights, Stories260KIsTheSameInBothForms) {
+  const Path folder = test::shared() / "data/models/stories260K";
+  const ModelConfig config = hf::read_config(folder);
+  const hf::WeightFiles single(folder);
+  const hf::WeightFiles shards(folder / "bf16-sharded");
+  EXPECT_EQ(shards.files().size(), 2U);
+  hf::check_complete(single, config);
+  hf::check_complete(shards, hf::read_config(folder / "bf16-sharded"));
+  ASSERT_EQ(single.names(), shards.names());
+  for (const std::string& name : single.names()) {
+    const auto elements = static_cast<std::int64_t>(single.info(name).elements());
+    std::vector<float> exact(static_cast<std::size_t>(elements));
+    std::vector<float> rounded(exact.size());
+    single.read_f32(name, 0, elements, exact.data());
+    shards.read_f32(name, 0, elements, rounded.data());
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      ASSERT_EQ(static_cast<float>(Bf16(exact[i])), rounded[i]) << name << " " << i;
+  }
 }
 
 }  // namespace
