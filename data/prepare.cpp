@@ -1,0 +1,264 @@
+#include "data/prepare.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/select.h"
+#include "data/store_files.h"
+#include "data/store_writer.h"
+#include "data/stream.h"
+
+namespace hearth {
+
+namespace {
+
+constexpr const char* side_name = "left_out_rows.jsonl";
+
+/// Sources, and the store they became.
+struct Loaded {
+  Sources sources;
+  std::shared_ptr<const TokenStore> store;
+
+  std::string place(const BadRow& row) const {
+    const auto file = static_cast<std::size_t>(row.file);
+    return fmt::format("{}, line {}",
+                       file < sources.files.size() ? sources.files[file].path.string() : "an unknown file", row.line);
+  }
+};
+
+Loaded load(const std::vector<DatasetSource>& datasets, const DataOptions& options, const Encoder* encoder,
+            const Together& together) {
+  Loaded loaded;
+  all_or_none(together, {}, [&] { loaded.sources = find_sources(datasets); });
+  const StoreRequest request = {&loaded.sources, encoder, options.stage, options.vocabulary};
+  loaded.store = open_or_build_store(options.cache_dir, request, together);
+  return loaded;
+}
+
+/// Writes the side file line by line; it exists only once there is a line.
+class SideFile {
+ public:
+  SideFile(Path path, bool mine) : path_(std::move(path)), mine_(mine) {}
+
+  void bad_rows(const Loaded& loaded) {
+    if (loaded.store->bad_rows() == 0) return;
+    LineReader lines(loaded.store->folder() / store_files::bad_rows_name, Container::lines);
+    while (lines.next()) {
+      const BadRow row = store_files::bad_row_from(lines.line(), "bad rows");
+      const auto file = static_cast<std::size_t>(row.file);
+      const std::string name = file < loaded.sources.files.size() ? loaded.sources.files[file].path.string() : "";
+      line({{"file", name}, {"line", row.line}, {"what", "bad row"}, {"reason", row.reason}, {"detail", row.detail}});
+    }
+  }
+
+  void left_out(const Loaded& loaded, const std::vector<LeftOut>& list, const char* set) {
+    for (const LeftOut& one : list) {
+      const auto file = static_cast<std::size_t>(loaded.store->file(one.piece.document));
+      line({{"file", loaded.sources.files.at(file).path.string()},
+            {"line", loaded.store->line(one.piece.document)},
+            {"set", set},
+            {"what", one.what},
+            {"reason", one.reason},
+            {"first_token", one.piece.first},
+            {"length", one.piece.count},
+            {"tokens_lost", one.tokens}});
+    }
+  }
+
+  /// Puts the file in its place, or removes one of an earlier run. Returns its name, or "" when it has no lines.
+  std::string close() {
+    if (mine_ && out_) out_->commit();
+    if (mine_ && !any_) std::filesystem::remove(path_);
+    return any_ ? path_.string() : "";
+  }
+
+ private:
+  void line(const nlohmann::ordered_json& content) {
+    any_ = true;
+    if (!mine_) return;
+    if (!out_) {
+      make_folder(path_.parent_path());
+      out_.emplace(path_);
+    }
+    out_->write(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+
+  Path path_;
+  bool mine_;
+  bool any_ = false;
+  std::optional<OutFile> out_;
+};
+
+/// The rows of one set, and the story of how they became.
+struct Chosen {
+  Plan plan;
+  std::vector<LeftOut> left_out;
+  std::int64_t untrained = 0;
+  SetCounts counts;
+};
+
+Chosen choose(const Loaded& loaded, const DataOptions& options, const std::vector<Piece>& pieces) {
+  Selection selection = select(*loaded.store, loaded.sources, options, pieces);
+  Chosen chosen;
+  chosen.left_out = std::move(selection.left_out);
+  chosen.untrained = selection.untrained;
+  chosen.plan = without_untrained_rows(*loaded.store, pack(selection.pieces, options.packing, options.cutoff_len),
+                                       chosen.left_out);
+  SetCounts& counts = chosen.counts;
+  counts.documents = static_cast<std::int64_t>(pieces.size());
+  for (const Piece& piece : pieces) counts.given_tokens += piece.count;
+  counts.pieces = static_cast<std::int64_t>(chosen.plan.pieces.size());
+  counts.cutoff_len = options.cutoff_len;
+  for (const LeftOut& one : chosen.left_out) {
+    if (one.what == "split") {
+      ++counts.split;
+      continue;
+    }
+    Lost& lost = one.what == "truncated" ? counts.truncated : counts.dropped[one.reason];
+    ++lost.rows;
+    lost.tokens += one.tokens;
+  }
+  return chosen;
+}
+
+Dataset finished(const Loaded& loaded, Chosen& chosen, const DataOptions& options) {
+  Dataset dataset(loaded.store, std::move(chosen.plan), options.vocabulary);
+  chosen.counts.rows = dataset.rows();
+  chosen.counts.tokens = dataset.tokens();
+  chosen.counts.trained = dataset.trained();
+  chosen.counts.longest_row = dataset.longest_row();
+  return dataset;
+}
+
+void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::int64_t untrained,
+                     const std::string& side_file) {
+  const std::int64_t bad = loaded.store->bad_rows() + untrained;
+  if (bad == 0) return;
+  const bool dropped = options.bad_rows == BadRows::drop;
+  if (dropped && bad <= *options.bad_rows_limit) return;
+  std::string first;
+  for (const BadRow& row : loaded.store->first_bad_rows(5))
+    first += fmt::format("\n  {}: {}: {}", loaded.place(row), row.reason, row.detail);
+  if (untrained > 0) first += fmt::format("\n  rows with no trained token: {}", untrained);
+  fail(Kind::data,
+       "{} rows cannot be used{}:{}\nAll of them are listed in {}. Mend them, or set bad_rows: drop and "
+       "bad_rows_limit: {} to leave them out",
+       bad, dropped ? fmt::format(", more than bad_rows_limit {}", *options.bad_rows_limit) : "", first, side_file,
+       bad);
+}
+
+void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
+  if (options.packing != Packing::wrapped) return;
+  for (const SourceFile& file : loaded.sources.files) {
+    if (file.format == Format::text || (file.format == Format::tokens && options.stage == DataStage::pt)) continue;
+    fail(Kind::usage,
+         "{} holds rows of format {}: packing: wrapped would cut them anywhere, their prompts away from what is "
+         "trained; choose packing: bfd or none",
+         file.path.string(), name_of(file.format));
+  }
+}
+
+std::string names_of(const std::vector<DatasetSource>& datasets) {
+  std::string names;
+  for (const DatasetSource& one : datasets) names += (names.empty() ? "" : ", ") + one.path;
+  return names;
+}
+
+void refuse_empty(const Loaded& loaded) {
+  if (loaded.store->documents() > 0) return;
+  fail(Kind::data, "the corpus is empty: no usable row in {}", names_of(loaded.sources.datasets));
+}
+
+void refuse_short(const SetCounts& train, const DataOptions& options, const char* name) {
+  if (train.pieces == 0)
+    fail(Kind::data, "no row is left for {}: {} documents were given, all were left out", name, train.documents);
+  if (options.packing != Packing::wrapped || train.given_tokens >= options.cutoff_len) return;
+  fail(Kind::data,
+       "the corpus is shorter than one row: {} tokens, and cutoff_len is {}; lower cutoff_len, or use packing: none",
+       train.given_tokens, options.cutoff_len);
+}
+
+void remark_on(const Loaded& loaded, const Encoder* encoder, const DataOptions& options,
+               std::vector<std::string>& remarks) {
+  bool text = false;
+  bool tokens = false;
+  for (const SourceFile& file : loaded.sources.files) (file.format == Format::tokens ? tokens : text) = true;
+  if (text && encoder != nullptr && !encoder->end())
+    remarks.push_back("documents get no end token: the tokenizer names none");
+  if (tokens && options.stage == DataStage::sft && (encoder == nullptr || !encoder->end())) {
+    remarks.push_back("tokenised rows were not checked for a trained end token: no tokenizer names one");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> complaints(const DataOptions& options) {
+  std::vector<std::string> all;
+  if (options.datasets.empty()) all.emplace_back("datasets: name at least one file or folder");
+  if (options.cutoff_len < 2)
+    all.push_back(fmt::format("cutoff_len {}: a row needs at least 2 tokens", options.cutoff_len));
+  if (options.val_size < 0 || (options.val_size >= 1 && options.val_size != std::floor(options.val_size)) ||
+      !std::isfinite(options.val_size)) {
+    all.push_back(fmt::format("val_size {}: give a share below 1 or a whole number of rows", options.val_size));
+  }
+  if (options.val_size > 0 && !options.eval_datasets.empty())
+    all.emplace_back("val_size and eval_dataset: both name held-out rows; give one");
+  if (options.bad_rows == BadRows::drop && !options.bad_rows_limit)
+    all.emplace_back("bad_rows: drop needs bad_rows_limit, the most rows that may be left out");
+  if (options.bad_rows_limit && *options.bad_rows_limit < 0)
+    all.push_back(fmt::format("bad_rows_limit {}: cannot be negative", *options.bad_rows_limit));
+  return all;
+}
+
+Prepared prepare(const DataOptions& options, const Encoder* encoder, const Together& together) {
+  for (const std::string& complaint : complaints(options)) fail(Kind::usage, "{}", complaint);
+  const Loaded data = load(options.datasets, options, encoder, together);
+  const bool other_eval = !options.eval_datasets.empty();
+  const Loaded eval_data = other_eval ? load(options.eval_datasets, options, encoder, together) : data;
+  std::optional<Prepared> prepared;
+  all_or_none(together, {}, [&] {
+    refuse_wrapping(data, options);
+    refuse_wrapping(eval_data, options);
+    std::vector<Piece> train_pieces, eval_pieces;
+    if (options.val_size > 0 && data.store->documents() > 0) {
+      std::tie(train_pieces, eval_pieces) = hold_out(*data.store, data.sources, options);
+    } else {
+      train_pieces = whole_documents(*data.store);
+      if (other_eval) eval_pieces = whole_documents(*eval_data.store);
+    }
+    const bool has_eval = other_eval || options.val_size > 0;
+    Chosen train = choose(data, options, train_pieces);
+    Chosen eval = choose(eval_data, options, eval_pieces);
+    SideFile side(options.side_folder / side_name, together.part == 0);
+    side.bad_rows(data);
+    if (other_eval) side.bad_rows(eval_data);
+    side.left_out(data, train.left_out, "train");
+    side.left_out(eval_data, eval.left_out, "eval");
+    const std::string side_file = side.close();
+    refuse_bad_rows(data, options, train.untrained + (other_eval ? 0 : eval.untrained), side_file);
+    if (other_eval) refuse_bad_rows(eval_data, options, eval.untrained, side_file);
+    refuse_empty(data);
+    refuse_empty(eval_data);
+    refuse_short(train.counts, options, "training");
+    if (has_eval && eval.counts.pieces == 0)
+      fail(Kind::data, "no held-out row is left of {} documents", eval.counts.documents);
+
+    Counts counts;
+    Dataset train_rows = finished(data, train, options);
+    std::optional<Dataset> eval_rows;
+    if (has_eval) eval_rows = finished(eval_data, eval, options);
+    counts.read = read_counts(data.sources, *data.store);
+    if (other_eval) counts.read_eval = read_counts(eval_data.sources, *eval_data.store);
+    counts.train = train.counts;
+    counts.eval = eval.counts;
+    counts.store = data.store->folder().string();
+    if (other_eval) counts.eval_store = eval_data.store->folder().string();
+    counts.side_file = side_file;
+    remark_on(data, encoder, options, counts.remarks);
+    prepared.emplace(Prepared{std::move(train_rows), std::move(eval_rows), std::move(counts)});
+  });
+  return std::move(*prepared);
+}
+
+}  // namespace hearth

@@ -1,0 +1,41 @@
+// The files of a token store that are not HDF5: counts, bad rows, the manifest. For token_store and store_writer.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "data/token_store.h"
+
+namespace hearth::store_files {
+
+inline constexpr std::string_view format = "hearth token store";
+inline constexpr std::int64_t version = 1;
+inline constexpr const char* manifest_name = "MANIFEST.json";
+inline constexpr const char* index_name = "index.h5";
+inline constexpr const char* bad_rows_name = "bad_rows.jsonl";
+inline constexpr const char* counts_name = "counts.json";
+
+std::string part_name(int part);  // part-00000.h5
+
+std::string json_of(const std::vector<DatasetCounts>& counts);
+/// Throws Kind::data naming `where`.
+std::vector<DatasetCounts> counts_from(std::string_view json, const std::string& where);
+/// Adds up, dataset by dataset.
+void add(std::vector<DatasetCounts>& into, const std::vector<DatasetCounts>& more);
+
+std::string json_of(const BadRow& row);
+BadRow bad_row_from(std::string_view json, const std::string& where);
+
+/// Writes the manifest over the named files of a folder and syncs the folder.
+void write_manifest(const Path& folder, const std::string& key, int parts, const std::vector<std::string>& files);
+struct Manifest {
+  std::string key;
+  int parts = 0;
+};
+/// Reads the manifest and compares every file with it. Throws Kind::data naming what is wrong: no manifest, an unknown
+/// version, a file missing, not listed, of another size or with another digest.
+Manifest verified(const Path& folder);
+
+}  // namespace hearth::store_files

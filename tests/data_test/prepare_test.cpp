@@ -1,0 +1,3 @@
+#include "data/prepare.h"
+
+#include <gtest/gtest.h>
