@@ -1,4 +1,4 @@
-// Schedules against transformers' (known answers of tests/data/optim), clipping against its formula.
+// Schedules against transformers' (known answers of tests/data/golden/optim), clipping against its formula.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -16,7 +16,7 @@ namespace hearth {
 namespace {
 
 TEST(Schedule, EqualsTransformers) {
-  const auto all = nlohmann::json::parse(read_text(test::data() / "optim" / "schedules.json"));
+  const auto all = nlohmann::json::parse(read_text(test::data() / "golden" / "optim" / "schedules.json"));
   std::set<std::string> checked;
   for (const auto& known : all.at("schedules")) {
     const std::string name = known.at("name");
