@@ -1,0 +1,214 @@
+// One vector of floats of whatever width the including file is compiled for. Everything is in an anonymous namespace:
+// each instruction set has its own copy, and none leaves its object file.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace {
+
+#define HEARTH_INLINE inline __attribute__((always_inline))
+#define HEARTH_LAMBDA __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+using F = __m512;
+constexpr int lanes = 16;
+HEARTH_INLINE F vmax(F a, F b) {
+  return _mm512_max_ps(a, b);
+}
+HEARTH_INLINE F vsqrt(F a) {
+  return _mm512_sqrt_ps(a);
+}
+HEARTH_INLINE F vround(F a) {
+  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+HEARTH_INLINE F vfma(F a, F b, F c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+HEARTH_INLINE F vset(float a) {
+  return _mm512_set1_ps(a);
+}
+#elif defined(__AVX2__)
+using F = __m256;
+constexpr int lanes = 8;
+HEARTH_INLINE F vmax(F a, F b) {
+  return _mm256_max_ps(a, b);
+}
+HEARTH_INLINE F vsqrt(F a) {
+  return _mm256_sqrt_ps(a);
+}
+HEARTH_INLINE F vround(F a) {
+  return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+HEARTH_INLINE F vfma(F a, F b, F c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+HEARTH_INLINE F vset(float a) {
+  return _mm256_set1_ps(a);
+}
+#else
+using F = __m128;
+constexpr int lanes = 4;
+HEARTH_INLINE F vmax(F a, F b) {
+  return _mm_max_ps(a, b);
+}
+HEARTH_INLINE F vsqrt(F a) {
+  return _mm_sqrt_ps(a);
+}
+HEARTH_INLINE F vround(F a) {
+  return _mm_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+HEARTH_INLINE F vfma(F a, F b, F c) {
+  return a * b + c;
+}
+HEARTH_INLINE F vset(float a) {
+  return _mm_set1_ps(a);
+}
+#endif
+
+using Word = std::uint16_t;  // a bf16 number
+typedef std::uint32_t U __attribute__((vector_size(lanes * 4)));
+typedef std::int32_t I __attribute__((vector_size(lanes * 4)));
+typedef std::uint16_t H __attribute__((vector_size(lanes * 2)));
+
+HEARTH_INLINE F vzero() {
+  return vset(0.0F);
+}
+
+HEARTH_INLINE F load(const float* p) {
+  F value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+
+HEARTH_INLINE F load(const Word* p) {
+  H half;
+  __builtin_memcpy(&half, p, sizeof half);
+  return reinterpret_cast<F>(__builtin_convertvector(half, U) << 16);
+}
+
+HEARTH_INLINE void store(float* p, F value) {
+  __builtin_memcpy(p, &value, sizeof value);
+}
+
+// Rounds to nearest even; NaN stays NaN.
+HEARTH_INLINE void store(Word* p, F value) {
+  const U bits = reinterpret_cast<U>(value);
+  const U rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const U quiet = (bits >> 16) | 0x0040U;
+  const H half = __builtin_convertvector((bits & 0x7fffffffU) > 0x7f800000U ? quiet : rounded, H);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+
+// The first `count` lanes; the others read as zero and are not written.
+#if defined(__AVX512F__)
+HEARTH_INLINE __mmask16 lane_mask(std::int64_t count) {
+  return static_cast<__mmask16>((1U << count) - 1U);
+}
+
+HEARTH_INLINE F load(const float* p, std::int64_t count) {
+  return count == lanes ? load(p) : _mm512_maskz_loadu_ps(lane_mask(count), p);
+}
+
+HEARTH_INLINE F load(const Word* p, std::int64_t count) {
+  if (count == lanes) return load(p);
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lane_mask(count), p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+HEARTH_INLINE void store(float* p, F value, std::int64_t count) {
+  if (count == lanes) return store(p, value);
+  _mm512_mask_storeu_ps(p, lane_mask(count), value);
+}
+
+HEARTH_INLINE void store(Word* p, F value, std::int64_t count) {
+  if (count == lanes) return store(p, value);
+  Word part[lanes];
+  store(part, value);
+  for (std::int64_t i = 0; i < count; ++i) p[i] = part[i];
+}
+#else
+template <class S>
+HEARTH_INLINE F load(const S* p, std::int64_t count) {
+  if (count == lanes) return load(p);
+  S part[lanes] = {};
+  for (std::int64_t i = 0; i < count; ++i) part[i] = p[i];
+  return load(part);
+}
+
+template <class S>
+HEARTH_INLINE void store(S* p, F value, std::int64_t count) {
+  if (count == lanes) return store(p, value);
+  S part[lanes];
+  store(part, value);
+  for (std::int64_t i = 0; i < count; ++i) p[i] = part[i];
+}
+#endif
+
+// step(i, count) for every vector of [0, n); count is `lanes` but for the last.
+template <class Step>
+HEARTH_INLINE void vectors(std::int64_t n, const Step& step) {
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) step(i, std::int64_t{lanes});
+  if (i < n) step(i, n - i);
+}
+
+// Sums and the largest of the lanes, halves folded in a fixed order.
+HEARTH_INLINE float fold_sum(F value) {
+  float part[lanes];
+  store(part, value);
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) part[i] += part[i + half];
+  }
+  return part[0];
+}
+
+HEARTH_INLINE float fold_max(F value) {
+  float part[lanes];
+  store(part, value);
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) part[i] = part[i] > part[i + half] ? part[i] : part[i + half];
+  }
+  return part[0];
+}
+
+// value in the first `count` lanes, `other` in the rest.
+HEARTH_INLINE F keep(F value, std::int64_t count, float other) {
+  if (count == lanes) return value;
+  float part[lanes];
+  store(part, value);
+  for (std::int64_t i = count; i < lanes; ++i) part[i] = other;
+  return load(part);
+}
+
+// a * 2^n for whole n in [-300, 300], in two steps so that subnormal results round once.
+HEARTH_INLINE F times_power(F a, F n) {
+#if defined(__AVX512F__)
+  return _mm512_scalef_ps(a, n);
+#else
+  const I whole = __builtin_convertvector(n, I);
+  const I half = whole >> 1;
+  return a * reinterpret_cast<F>((half + 127) << 23) * reinterpret_cast<F>((whole - half + 127) << 23);
+#endif
+}
+
+// e^x, largest error about 1 unit in the last place (Cephes' polynomial); 0 below -104, infinity above 89, NaN stays
+// NaN.
+HEARTH_INLINE F vexp(F x) {
+  x = x < -104.0F ? vset(-104.0F) : x;
+  x = x > 89.0F ? vset(89.0F) : x;
+  const F n = vround(x * 1.44269504088896341F);
+  F r = vfma(n, vset(-0.693359375F), x);
+  r = vfma(n, vset(2.12194440e-4F), r);
+  F p = vset(1.9875691500e-4F);
+  p = vfma(p, r, vset(1.3981999507e-3F));
+  p = vfma(p, r, vset(8.3334519073e-3F));
+  p = vfma(p, r, vset(4.1665795894e-2F));
+  p = vfma(p, r, vset(1.6666665459e-1F));
+  p = vfma(p, r, vset(5.0000001201e-1F));
+  p = vfma(p, r * r, r) + 1.0F;
+  return times_power(p, n);
+}
+
+}  // namespace
