@@ -44,6 +44,8 @@ struct FakeResult {
 
 /// Through FlatGroup and GlobalNorm, on `run.ranks` threads.
 FakeResult train(const FakeRun& run);
+/// The part of one rank of any communicator: NaN where another rank owns the element. run.ranks is not looked at.
+FakeResult train_rank(const FakeRun& run, Communicator& data);
 /// The same numbers from plain arrays on one rank: what train() must give, bit for bit.
 FakeResult train_plainly(const FakeRun& run);
 

@@ -1,0 +1,149 @@
+// Operations under way over MPI, and the engine that moves all of them on while one is waited for.
+//
+// Invariants
+//   1. advance() never blocks, so a rank that waits for one task serves every other task of its process meanwhile;
+//   ranks may
+//      wait in different orders.
+//   2. Messages of one operation carry its number as tag; both sides cut them alike, so nothing is matched to another
+//   task.
+#pragma once
+
+#include <mpi.h>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "parallel/communicator.h"
+#include "parallel/ordered_sum.h"
+
+namespace hearth::mpi {
+
+/// Throws Kind::machine with MPI's own words unless `code` is success.
+void check(int code, const char* call);
+
+/// The channel of one operation.
+struct Channel {
+  MPI_Comm comm = MPI_COMM_NULL;
+  int rank = 0;
+  int size = 1;
+  int tag = 0;
+};
+
+/// Messages under way, large ones cut.
+class Transfers {
+ public:
+  void send(const Channel& channel, const void* data, std::size_t bytes, int to);
+  void receive(const Channel& channel, void* data, std::size_t bytes, int from);
+  void add(MPI_Request request) { requests_.push_back(request); }
+  bool done();
+
+ private:
+  std::vector<MPI_Request> requests_;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  /// Moves on as far as possible without waiting; true once all is done.
+  virtual bool advance() = 0;
+};
+
+/// Staging memory that tasks use in turn.
+class Staging {
+ public:
+  std::vector<std::byte> take(std::size_t bytes);
+  void give(std::vector<std::byte> bytes) { free_.push_back(std::move(bytes)); }
+
+ private:
+  std::vector<std::vector<std::byte>> free_;
+};
+
+/// All tasks of a process.
+class Engine {
+ public:
+  /// Starts a task; the ticket waits for it.
+  static Ticket start(std::shared_ptr<Engine> engine, std::unique_ptr<Task> task);
+  Staging& staging() { return staging_; }
+
+ private:
+  class Work;
+  struct Entry {
+    std::unique_ptr<Task> task;
+    bool done = false;
+    bool abandoned = false;  // never touched again: the job is about to be aborted
+  };
+  void wait(const Entry& entry);
+  bool advance_all();
+
+  Staging staging_;
+  std::vector<std::shared_ptr<Entry>> entries_;  // in order of their start
+};
+
+/// Messages and nothing else: gather, exchange, point to point, barrier.
+class TransferTask final : public Task {
+ public:
+  Transfers transfers;
+  bool advance() override { return transfers.done(); }
+};
+
+/// Sums of one interval on each rank: others' addends arrive in pieces, two pieces at a time, and are added in rank
+/// order.
+class ReduceScatterTask final : public Task {
+ public:
+  /// `all` holds every rank's interval of addends; `out` receives this rank's sum and may be its own place in `all`.
+  ReduceScatterTask(const Channel& channel, Staging& staging, In all, std::vector<Interval> intervals, void* out,
+                    Onto onto);
+  ~ReduceScatterTask() override;
+  bool advance() override;
+
+ private:
+  void post(std::int64_t piece);
+  void add(std::int64_t piece);
+  Interval part(int rank, std::int64_t piece) const;  // in elements of `all`
+  std::byte* slot(std::int64_t piece, int from);
+
+  Channel channel_;
+  Staging& staging_memory_;
+  Tensor all_;
+  std::vector<Interval> intervals_;
+  std::byte* out_;
+  Onto onto_;
+  std::int64_t piece_elements_ = 0;
+  std::int64_t pieces_ = 0;
+  std::int64_t added_ = 0;
+  std::vector<std::byte> staging_;
+  std::array<Transfers, 2> under_way_;
+};
+
+/// A small sum: everybody's addends travel to everybody.
+class SmallSumTask final : public Task {
+ public:
+  SmallSumTask(const Channel& channel, Staging& staging, In in_out);
+  ~SmallSumTask() override;
+  bool advance() override;
+
+ private:
+  Channel channel_;
+  Staging& staging_memory_;
+  Tensor in_out_;
+  std::vector<std::byte> staging_;
+  Transfers transfers_;
+};
+
+/// A large sum: each rank sums an interval, then the intervals are gathered.
+class LargeSumTask final : public Task {
+ public:
+  LargeSumTask(const Channel& channel, Staging& staging, In in_out);
+  bool advance() override;
+
+ private:
+  Channel channel_;
+  Tensor in_out_;
+  std::vector<Interval> intervals_;
+  std::unique_ptr<ReduceScatterTask> sums_;  // null once summed
+  Transfers gathering_;
+};
+
+}  // namespace hearth::mpi
