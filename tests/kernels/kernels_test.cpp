@@ -2,15 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
-#include <regex>
 #include <set>
-#include <sstream>
 
 #include "kernels/backend.h"
 #include "kernels/cases.h"
 #include "kernels/guarded.h"
+#include "kernels/table.h"
 
 namespace hearth::test {
 namespace {
@@ -182,26 +180,12 @@ TEST_P(EveryOp, AllocatesNothingTheSecondTime) {
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryOp, testing::ValuesIn(cases()),
                          [](const auto& one) { return one.param.op + "_" + std::to_string(one.index); });
 
-std::set<std::string> ops_of_the_table() {
-  std::ifstream file(HEARTH_OPS_HEADER);
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string header = text.str();
-  const std::regex pattern(R"(virtual void (\w+)\()");
-  std::set<std::string> names;
-  for (std::sregex_iterator match(header.begin(), header.end(), pattern), end; match != end; ++match) {
-    names.insert((*match)[1]);
-  }
-  return names;
-}
-
 TEST(Coverage, EveryOpHasACaseAndALargeOne) {
   std::set<std::string> with_case, with_large;
   for (const Case& one : cases()) {
     with_case.insert(one.op);
     if (one.large) with_large.insert(one.op);
   }
-  EXPECT_GT(ops_of_the_table().size(), 20U);
   EXPECT_EQ(with_case, ops_of_the_table());
   EXPECT_EQ(with_large, ops_of_the_table());
 }
