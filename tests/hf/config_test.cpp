@@ -251,5 +251,24 @@ TEST(Rotary, Yarn) {
   EXPECT_NE(yarn(R"(, "beta_fast": 8)").inverse_frequency, rotary.inverse_frequency);
 }
 
+/// To the bit what transformers 5.23.0 with torch 2.15.0 makes of these two configs (on a machine with AVX-512).
+TEST(Rotary, BitsOfTransformers) {
+  const Rotary llama3 = rotary_of(parsed(
+      R"({"model_type": "llama", "head_dim": 16, "max_position_embeddings": 512, "rope_theta": 500000.0,
+          "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+                           "original_max_position_embeddings": 32}})"));
+  EXPECT_EQ(llama3.inverse_frequency,
+            (std::vector<float>{0x1p+0F, 0x1.8d276p-6F, 0x1.34119p-8F, 0x1.ddee9ep-11F, 0x1.72ba42p-13F, 0x1.1f91fp-15F,
+                                0x1.be2188p-18F, 0x1.5a0f4ep-20F}));
+  const Rotary yarn = rotary_of(parsed(
+      R"({"model_type": "qwen2", "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 1,
+          "max_position_embeddings": 128, "rope_theta": 1000000.0,
+          "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}})"));
+  EXPECT_EQ(yarn.inverse_frequency,
+            (std::vector<float>{0x1p+0F, 0x1.6c310ep-5F, 0x1.030dc6p-7F, 0x1.708938p-10F, 0x1.0624dep-12F,
+                                0x1.74eea6p-15F, 0x1.094564p-17F, 0x1.796182p-20F}));
+  EXPECT_EQ(yarn.attention_factor, 1.138629436111989);
+}
+
 }  // namespace
 }  // namespace hearth
