@@ -21,7 +21,7 @@ std::optional<Complaint> from_text(const RawRow& row, const Encoder& encoder, Do
   return std::nullopt;
 }
 
-std::optional<Complaint> from_pair(const RawRow& row, const Encoder& encoder, Document& document) {
+std::optional<Complaint> from_pair(const RawRow& row, const Encoder& encoder, bool train_prompt, Document& document) {
   if (row.completion.empty()) return Complaint{"empty row", "the completion is empty"};
   const auto end = encoder.end();
   if (!end)
@@ -30,7 +30,7 @@ std::optional<Complaint> from_pair(const RawRow& row, const Encoder& encoder, Do
          "eos_token");
   if (const auto begin = encoder.begin()) document.tokens.push_back(*begin);
   append(document.tokens, encoder.encode(row.prompt));
-  document.trained_from = static_cast<std::int64_t>(document.tokens.size());
+  if (!train_prompt) document.trained_from = static_cast<std::int64_t>(document.tokens.size());
   append(document.tokens, encoder.encode(row.completion));
   document.tokens.push_back(*end);
   return std::nullopt;
@@ -69,13 +69,15 @@ std::optional<Complaint> from_ids(const RawRow& row, const Encoder* encoder, Dat
 
 }  // namespace
 
-std::optional<Complaint> make_document(const RawRow& row, const Encoder* encoder, DataStage stage, Document& document) {
+std::optional<Complaint> make_document(const RawRow& row, const Encoder* encoder, const DocumentRules& rules,
+                                       Document& document) {
   document.tokens.clear();
   document.labels.clear();
   document.trained_from = 0;
-  if (row.format == Format::tokens) return from_ids(row, encoder, stage, document);
+  if (row.format == Format::tokens) return from_ids(row, encoder, rules.stage, document);
   require(encoder != nullptr, "text is made a document with an encoder");
-  return row.format == Format::text ? from_text(row, *encoder, document) : from_pair(row, *encoder, document);
+  return row.format == Format::text ? from_text(row, *encoder, document)
+                                    : from_pair(row, *encoder, rules.train_prompt, document);
 }
 
 std::int64_t trained_tokens(const Document& document) {

@@ -19,7 +19,7 @@ class Encoder {
   virtual std::optional<std::int32_t> begin() const = 0;
   /// The token that ends a document, if the model has one.
   virtual std::optional<std::int32_t> end() const = 0;
-  /// Changes whenever any text could get other ids.
+  /// Changes whenever any text could get other ids; begin and end need not be in it.
   virtual std::string digest() const = 0;
 };
 

@@ -31,7 +31,7 @@ Loaded load(const std::vector<DatasetSource>& datasets, const DataOptions& optio
             const Together& together) {
   Loaded loaded;
   all_or_none(together, {}, [&] { loaded.sources = find_sources(datasets); });
-  const StoreRequest request = {&loaded.sources, encoder, options.stage, options.vocabulary};
+  const StoreRequest request = {&loaded.sources, encoder, options.rules, options.vocabulary};
   loaded.store = open_or_build_store(options.cache_dir, request, together);
   return loaded;
 }
@@ -151,7 +151,8 @@ void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::int6
 void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
   if (options.packing != Packing::wrapped) return;
   for (const SourceFile& file : loaded.sources.files) {
-    if (file.format == Format::text || (file.format == Format::tokens && options.stage == DataStage::pt)) continue;
+    if (file.format == Format::text || (file.format == Format::tokens && options.rules.stage == DataStage::pt))
+      continue;
     fail(Kind::usage,
          "{} holds rows of format {}: packing: wrapped would cut them anywhere, their prompts away from what is "
          "trained; choose packing: bfd or none",
@@ -170,9 +171,12 @@ void refuse_empty(const Loaded& loaded) {
   fail(Kind::data, "the corpus is empty: no usable row in {}", names_of(loaded.sources.datasets));
 }
 
-void refuse_short(const SetCounts& train, const DataOptions& options, const char* name) {
-  if (train.pieces == 0)
-    fail(Kind::data, "no row is left for {}: {} documents were given, all were left out", name, train.documents);
+void refuse_nothing_left(const SetCounts& set, const char* purpose) {
+  if (set.pieces == 0)
+    fail(Kind::data, "no row is left for {}: {} documents were given, all were left out", purpose, set.documents);
+}
+
+void refuse_short(const SetCounts& train, const DataOptions& options) {
   if (options.packing != Packing::wrapped || train.given_tokens >= options.cutoff_len) return;
   fail(Kind::data,
        "the corpus is shorter than one row: {} tokens, and cutoff_len is {}; lower cutoff_len, or use packing: none",
@@ -186,10 +190,83 @@ void remark_on(const Loaded& loaded, const Encoder* encoder, const DataOptions& 
   for (const SourceFile& file : loaded.sources.files) (file.format == Format::tokens ? tokens : text) = true;
   if (text && encoder != nullptr && !encoder->end())
     remarks.push_back("documents get no end token: the tokenizer names none");
-  if (tokens && options.stage == DataStage::sft && (encoder == nullptr || !encoder->end())) {
+  if (tokens && options.rules.stage == DataStage::sft && (encoder == nullptr || !encoder->end())) {
     remarks.push_back("tokenised rows were not checked for a trained end token: no tokenizer names one");
   }
 }
+
+/// The two sets on their way from documents to datasets.
+class Draft {
+ public:
+  Draft(const Loaded& data, const Loaded& eval_data, const DataOptions& options)
+      : data_(data), eval_data_(eval_data), options_(options), other_eval_(!options.eval_datasets.empty()) {}
+
+  Prepared prepared(const Encoder* encoder, bool first_part) && {
+    refuse_wrapping(data_, options_);
+    refuse_wrapping(eval_data_, options_);
+    choose_sets();
+    const std::string side_file = write_side_file(first_part);
+    refuse(side_file);
+    Dataset train = finished(data_, train_, options_);
+    std::optional<Dataset> eval;
+    if (has_eval()) eval = finished(eval_data_, eval_, options_);
+    return {std::move(train), std::move(eval), counts(encoder, side_file)};
+  }
+
+ private:
+  bool has_eval() const { return other_eval_ || options_.val_size > 0; }
+
+  void choose_sets() {
+    std::vector<Piece> train, eval;
+    if (options_.val_size > 0 && data_.store->documents() > 0) {
+      std::tie(train, eval) = hold_out(*data_.store, data_.sources, options_);
+    } else {
+      train = whole_documents(*data_.store);
+      if (other_eval_) eval = whole_documents(*eval_data_.store);
+    }
+    train_ = choose(data_, options_, train);
+    eval_ = choose(eval_data_, options_, eval);
+  }
+
+  std::string write_side_file(bool first_part) const {
+    const Path folder = options_.side_folder.empty() ? options_.cache_dir : options_.side_folder;
+    SideFile side(folder / side_name, first_part);
+    side.bad_rows(data_);
+    if (other_eval_) side.bad_rows(eval_data_);
+    side.left_out(data_, train_.left_out, "train");
+    side.left_out(eval_data_, eval_.left_out, "eval");
+    return side.close();
+  }
+
+  void refuse(const std::string& side_file) const {
+    refuse_bad_rows(data_, options_, train_.untrained + (other_eval_ ? 0 : eval_.untrained), side_file);
+    if (other_eval_) refuse_bad_rows(eval_data_, options_, eval_.untrained, side_file);
+    refuse_empty(data_);
+    refuse_empty(eval_data_);
+    refuse_nothing_left(train_.counts, "training");
+    if (has_eval()) refuse_nothing_left(eval_.counts, "evaluation");
+    refuse_short(train_.counts, options_);
+  }
+
+  Counts counts(const Encoder* encoder, const std::string& side_file) const {
+    Counts counts;
+    counts.read = read_counts(data_.sources, *data_.store);
+    if (other_eval_) counts.read_eval = read_counts(eval_data_.sources, *eval_data_.store);
+    counts.train = train_.counts;
+    counts.eval = eval_.counts;
+    counts.store = data_.store->folder().string();
+    if (other_eval_) counts.eval_store = eval_data_.store->folder().string();
+    counts.side_file = side_file;
+    remark_on(data_, encoder, options_, counts.remarks);
+    return counts;
+  }
+
+  const Loaded& data_;
+  const Loaded& eval_data_;
+  const DataOptions& options_;
+  bool other_eval_;
+  Chosen train_, eval_;
+};
 
 }  // namespace
 
@@ -217,47 +294,8 @@ Prepared prepare(const DataOptions& options, const Encoder* encoder, const Toget
   const bool other_eval = !options.eval_datasets.empty();
   const Loaded eval_data = other_eval ? load(options.eval_datasets, options, encoder, together) : data;
   std::optional<Prepared> prepared;
-  all_or_none(together, {}, [&] {
-    refuse_wrapping(data, options);
-    refuse_wrapping(eval_data, options);
-    std::vector<Piece> train_pieces, eval_pieces;
-    if (options.val_size > 0 && data.store->documents() > 0) {
-      std::tie(train_pieces, eval_pieces) = hold_out(*data.store, data.sources, options);
-    } else {
-      train_pieces = whole_documents(*data.store);
-      if (other_eval) eval_pieces = whole_documents(*eval_data.store);
-    }
-    const bool has_eval = other_eval || options.val_size > 0;
-    Chosen train = choose(data, options, train_pieces);
-    Chosen eval = choose(eval_data, options, eval_pieces);
-    SideFile side(options.side_folder / side_name, together.part == 0);
-    side.bad_rows(data);
-    if (other_eval) side.bad_rows(eval_data);
-    side.left_out(data, train.left_out, "train");
-    side.left_out(eval_data, eval.left_out, "eval");
-    const std::string side_file = side.close();
-    refuse_bad_rows(data, options, train.untrained + (other_eval ? 0 : eval.untrained), side_file);
-    if (other_eval) refuse_bad_rows(eval_data, options, eval.untrained, side_file);
-    refuse_empty(data);
-    refuse_empty(eval_data);
-    refuse_short(train.counts, options, "training");
-    if (has_eval && eval.counts.pieces == 0)
-      fail(Kind::data, "no held-out row is left of {} documents", eval.counts.documents);
-
-    Counts counts;
-    Dataset train_rows = finished(data, train, options);
-    std::optional<Dataset> eval_rows;
-    if (has_eval) eval_rows = finished(eval_data, eval, options);
-    counts.read = read_counts(data.sources, *data.store);
-    if (other_eval) counts.read_eval = read_counts(eval_data.sources, *eval_data.store);
-    counts.train = train.counts;
-    counts.eval = eval.counts;
-    counts.store = data.store->folder().string();
-    if (other_eval) counts.eval_store = eval_data.store->folder().string();
-    counts.side_file = side_file;
-    remark_on(data, encoder, options, counts.remarks);
-    prepared.emplace(Prepared{std::move(train_rows), std::move(eval_rows), std::move(counts)});
-  });
+  all_or_none(together, {},
+              [&] { prepared.emplace(Draft(data, eval_data, options).prepared(encoder, together.part == 0)); });
   return std::move(*prepared);
 }
 

@@ -24,7 +24,7 @@ enum class BadRows { error, drop };
 struct DataOptions {
   std::vector<DatasetSource> datasets;
   std::vector<DatasetSource> eval_datasets;
-  DataStage stage = DataStage::sft;
+  DocumentRules rules = {DataStage::sft, false};
   std::int64_t cutoff_len = 2048;  // tokens a row
   Packing packing = Packing::bfd;
   Overflow overflow = Overflow::raise;
@@ -34,7 +34,7 @@ struct DataOptions {
   std::optional<std::int64_t> bad_rows_limit;  // the most rows that may be left out; needed when bad_rows is drop
   std::int64_t vocabulary = 0;                 // of the model; 0 = not known
   Path cache_dir;                              // token stores
-  Path side_folder;                            // where `left_out_rows.jsonl` goes
+  Path side_folder;                            // where `left_out_rows.jsonl` goes; empty: cache_dir
 };
 
 struct Prepared {

@@ -127,7 +127,7 @@ class Selector {
   }
 
   void split(const Piece& piece) {
-    if (!may_be_cut(store_, sources_, options_.stage, piece.document)) {
+    if (!may_be_cut(store_, sources_, options_.rules.stage, piece.document)) {
       fail(Kind::data,
            "{}, line {}: {} tokens, more than cutoff_len {}, and overflow: split is for texts only: the pieces of such "
            "a row "
@@ -170,7 +170,9 @@ bool may_be_cut(const TokenStore& store, const Sources& sources, DataStage stage
 std::pair<std::vector<Piece>, std::vector<Piece>> hold_out(const TokenStore& store, const Sources& sources,
                                                            const DataOptions& options) {
   std::vector<Piece> units = whole_documents(store);
-  const auto cuttable = [&](const Piece& piece) { return may_be_cut(store, sources, options.stage, piece.document); };
+  const auto cuttable = [&](const Piece& piece) {
+    return may_be_cut(store, sources, options.rules.stage, piece.document);
+  };
   const bool in_pieces = units.size() < 20 && std::all_of(units.begin(), units.end(), cuttable);
   if (in_pieces) {
     std::vector<Piece> pieces;

@@ -111,7 +111,7 @@ class PartWriter {
     const SourceFile& file = request_.sources->files[static_cast<std::size_t>(place.file)];
     DatasetCounts& counts = counts_[static_cast<std::size_t>(file.dataset)];
     ++counts.rows;
-    if (!complaint) complaint = make_document(row, request_.encoder, request_.stage, document_);
+    if (!complaint) complaint = make_document(row, request_.encoder, request_.rules, document_);
     if (complaint) {
       ++counts.bad[complaint->reason];
       bad_.write(store_files::json_of(
@@ -196,7 +196,10 @@ std::string store_key(const StoreRequest& request) {
   };
   field("format", fmt::format("{} {}", store_files::format, store_files::version));
   field("encoder", request.encoder == nullptr ? "none" : request.encoder->digest());
-  field("stage", request.stage == DataStage::pt ? "pt" : "sft");
+  field("begin", request.encoder == nullptr ? "" : std::to_string(request.encoder->begin().value_or(-1)));
+  field("end", request.encoder == nullptr ? "" : std::to_string(request.encoder->end().value_or(-1)));
+  field("trained", request.rules.train_prompt ? "prompt and completion" : "completion");
+  field("stage", request.rules.stage == DataStage::pt ? "pt" : "sft");
   field("vocabulary", std::to_string(request.vocabulary));
   for (const DatasetSource& dataset : request.sources->datasets) {
     field("dataset", std::to_string(dataset.columns.size()));

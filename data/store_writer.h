@@ -15,7 +15,7 @@ namespace hearth {
 struct StoreRequest {
   const Sources* sources = nullptr;
   const Encoder* encoder = nullptr;  // null where every row brings its ids
-  DataStage stage = DataStage::pt;
+  DocumentRules rules;
   std::int64_t vocabulary = 0;  // ids at or above it are refused; 0 = not known
 };
 

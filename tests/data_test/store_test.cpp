@@ -62,7 +62,7 @@ struct Built {
   Sources sources = find_sources({{corpus(folder.path()), {}, "", 1, {}, {}}});
   ByteEncoder encoder;
   Path cache = folder.path() / "cache";
-  StoreRequest request = {&sources, &encoder, DataStage::pt, 300};
+  StoreRequest request = {&sources, &encoder, {}, 300};
 
   std::shared_ptr<const TokenStore> open(const Together& together = {}) {
     return open_or_build_store(cache, request, together);
@@ -116,7 +116,7 @@ TEST(TokenStore, TheKeyFollowsContentTokenizerAndOptions) {
   };
   EXPECT_FALSE(changed([](Built&) {}));  // another folder, the same content
   EXPECT_TRUE(changed([](Built& b) { b.encoder.name = "other"; }));
-  EXPECT_TRUE(changed([](Built& b) { b.request.stage = DataStage::sft; }));
+  EXPECT_TRUE(changed([](Built& b) { b.request.rules.stage = DataStage::sft; }));
   EXPECT_TRUE(changed([](Built& b) { b.request.vocabulary = 400; }));
   EXPECT_TRUE(changed([](Built& b) {
     put(b.folder.path() / "corpus" / "a.txt", "A first document!\n");
@@ -132,7 +132,7 @@ TEST(TokenStore, AnyNumberOfPartsGivesTheSameContent) {
     std::vector<Content> seen(static_cast<std::size_t>(parts));
     as_parts(parts, [&](const Together& together) {
       const Sources sources = find_sources(built.sources.datasets);
-      const StoreRequest request = {&sources, &built.encoder, DataStage::pt, 300};
+      const StoreRequest request = {&sources, &built.encoder, {}, 300};
       seen[static_cast<std::size_t>(together.part)] = content_of(*open_or_build_store(built.cache, request, together));
     });
     for (const Content& content : seen) EXPECT_EQ(content, expected) << parts;

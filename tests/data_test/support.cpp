@@ -100,7 +100,7 @@ std::string error_of(Kind kind, const std::function<void()>& work) {
 DataOptions options_for(const std::string& path, const Path& folder) {
   DataOptions options;
   if (!path.empty()) options.datasets = {{path, {}, "", 1, {}, {}}};
-  options.stage = DataStage::pt;
+  options.rules.stage = DataStage::pt;
   options.packing = Packing::none;
   options.overflow = Overflow::split;
   options.cutoff_len = 16;
