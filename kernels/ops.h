@@ -69,8 +69,8 @@ class Ops {
   /// y = scale * op(a) op(b), or y += with Write::add.
   ///   op(a): (M, L)   op(b): (L, P)   y: (M, P); two dims each, a and b of one dtype, y of that dtype or f32.
   /// The sum over L is in f32 (bf16 arguments widened exactly or multiplied natively, one of the two for the life of the
-  /// backend); its order depends on (M, L, P), the turns and the dtype alone. With Write::add the product is rounded to f32,
-  /// added to y in f32 and rounded once to y's dtype.
+  /// backend); its order depends on (M, L, P), the turns and the dtype alone. With Write::add an f32 y may take part in that
+  /// sum as its first term; to a bf16 y the sum is added in f32 and rounded once.
   virtual void matmul(In a, Turn turn_a, In b, Turn turn_b, double scale, Write write, Out y) = 0;
   /// y += bias, to every row.    bias: (O)   y: (T, O)
   virtual void add_bias(In bias, Out y) = 0;
@@ -143,7 +143,8 @@ class Ops {
 
   // ---- flat parameters
 
-  /// sums[i] = sum of x^2 over the i-th chunk of norm_chunk elements, in f64, in order of index.
+  /// sums[i] = sum of x^2 over the i-th chunk of norm_chunk elements, in f64, in an order that depends on the chunk's length
+  /// alone: the same bits on every processor.
   ///   x: (n), f32 (or f64)   sums: (ceil(n / norm_chunk)), f64
   virtual void squared_norm(In x, Out sums) = 0;
   /// One AdamW update of `weight` and its moments.

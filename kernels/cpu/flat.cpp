@@ -5,45 +5,15 @@
 
 namespace hearth::cpu {
 
-namespace {
-
-// Sums of squares of `count` whole chunks, each in order of index, side by side because one sum's additions wait for
-// each other.
-template <int count>
-void squares_of_chunks(const float* x, double* sums) {
-  double total[count] = {};
-  for (std::int64_t i = 0; i < norm_chunk; ++i) {
-    for (int j = 0; j < count; ++j) {
-      const double value = x[j * norm_chunk + i];
-      total[j] += value * value;
-    }
-  }
-  for (int j = 0; j < count; ++j) sums[j] = total[j];
-}
-
-}  // namespace
-
 void CpuOps::squared_norm(In x, Out sums) {
   check::squared_norm(x, sums);
-  constexpr std::int64_t side_by_side = 8;
-  constexpr std::int64_t chunks_of_piece = 64;
+  constexpr std::int64_t grain = 64 * norm_chunk;
   const float* values = x.typed<float>();
   double* const to = sums.typed<double>();
-  const std::int64_t whole = x.elements() / norm_chunk;
-  team_.each(ceil_divide(whole, chunks_of_piece), [&](std::int64_t piece, int) {
-    std::int64_t chunk = piece * chunks_of_piece;
-    const std::int64_t end = std::min(chunk + chunks_of_piece, whole);
-    for (; chunk + side_by_side <= end; chunk += side_by_side) {
-      squares_of_chunks<side_by_side>(values + chunk * norm_chunk, to + chunk);
-    }
-    for (; chunk < end; ++chunk) squares_of_chunks<1>(values + chunk * norm_chunk, to + chunk);
+  team_.each(ceil_divide(x.elements(), grain), [&](std::int64_t piece, int) {
+    const std::int64_t from = piece * grain;
+    loops_.squares(values + from, to + from / norm_chunk, std::min(grain, x.elements() - from));
   });
-  if (whole * norm_chunk == x.elements()) return;
-  double last = 0;
-  for (std::int64_t i = whole * norm_chunk; i < x.elements(); ++i) {
-    last += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-  }
-  to[whole] = last;
 }
 
 void CpuOps::adamw(In gradient, In control, const AdamW& update, Out weight, Out first_moment, Out second_moment) {

@@ -98,6 +98,32 @@ void column_sums(const void* x, std::int64_t x_pitch, const void* y, std::int64_
   });
 }
 
+typedef double D __attribute__((vector_size(16 * sizeof(double))));
+typedef float P __attribute__((vector_size(16 * sizeof(float))));
+
+void squares(const float* x, double* sums, std::int64_t n) {
+  constexpr std::int64_t chunk = 256;
+  constexpr int wide = 16;
+  for (std::int64_t from = 0; from < n; from += chunk) {
+    const std::int64_t end = from + chunk < n ? from + chunk : n;
+    D total = {};
+    std::int64_t i = from;
+    for (; i + wide <= end; i += wide) {
+      P part;
+      __builtin_memcpy(&part, x + i, sizeof part);
+      const D value = __builtin_convertvector(part, D);
+      total += value * value;
+    }
+    double lanes_of[wide];
+    __builtin_memcpy(lanes_of, &total, sizeof total);
+    for (int lane = 0; i < end; ++i, ++lane) lanes_of[lane] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    for (int half = wide / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; ++lane) lanes_of[lane] += lanes_of[lane + half];
+    }
+    *sums++ = lanes_of[0];
+  }
+}
+
 template <class S>
 void dots(const float* a, std::int64_t a_pitch, std::int64_t rows, const void* b, std::int64_t b_pitch,
           std::int64_t columns, std::int64_t length, float* y, std::int64_t y_pitch) {

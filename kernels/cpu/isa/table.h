@@ -16,6 +16,7 @@ constexpr hearth::cpu::Loops loops = {
     .swiglu = {swiglu<float>, swiglu<Word>},
     .swiglu_backward = {swiglu_backward<float>, swiglu_backward<Word>},
     .adamw = adamw,
+    .squares = squares,
     .store_tile = {store_tile<float>, store_tile<Word>},
     .column_sums = {column_sums<float>, column_sums<Word>},
     .rms_norm = {rms_norm<float>, rms_norm<Word>},

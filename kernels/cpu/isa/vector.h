@@ -29,6 +29,13 @@ HEARTH_INLINE F vfma(F a, F b, F c) {
 HEARTH_INLINE F vset(float a) {
   return _mm512_set1_ps(a);
 }
+using Words = __m256i;  // bf16 numbers, as many as there are lanes
+HEARTH_INLINE __m512i widen(Words half) {
+  return _mm512_cvtepu16_epi32(half);
+}
+HEARTH_INLINE Words narrow(__m512i whole) {
+  return _mm512_cvtepi32_epi16(whole);
+}
 #elif defined(__AVX2__)
 using F = __m256;
 constexpr int lanes = 8;
@@ -46,6 +53,13 @@ HEARTH_INLINE F vfma(F a, F b, F c) {
 }
 HEARTH_INLINE F vset(float a) {
   return _mm256_set1_ps(a);
+}
+using Words = __m128i;
+HEARTH_INLINE __m256i widen(Words half) {
+  return _mm256_cvtepu16_epi32(half);
+}
+HEARTH_INLINE Words narrow(__m256i whole) {
+  return _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi32(whole, whole), 0x08));
 }
 #else
 using F = __m128;
@@ -65,12 +79,18 @@ HEARTH_INLINE F vfma(F a, F b, F c) {
 HEARTH_INLINE F vset(float a) {
   return _mm_set1_ps(a);
 }
+using Words = std::uint64_t;
+HEARTH_INLINE __m128i widen(Words half) {
+  return _mm_cvtepu16_epi32(_mm_cvtsi64_si128(static_cast<long long>(half)));
+}
+HEARTH_INLINE Words narrow(__m128i whole) {
+  return static_cast<Words>(_mm_cvtsi128_si64(_mm_packus_epi32(whole, whole)));
+}
 #endif
 
 using Word = std::uint16_t;  // a bf16 number
 typedef std::uint32_t U __attribute__((vector_size(lanes * 4)));
 typedef std::int32_t I __attribute__((vector_size(lanes * 4)));
-typedef std::uint16_t H __attribute__((vector_size(lanes * 2)));
 
 HEARTH_INLINE F vzero() {
   return vset(0.0F);
@@ -82,22 +102,31 @@ HEARTH_INLINE F load(const float* p) {
   return value;
 }
 
+HEARTH_INLINE F from_words(Words half) {
+  return reinterpret_cast<F>(reinterpret_cast<U>(widen(half)) << 16);
+}
+
+// Rounds to nearest even; NaN stays NaN.
+HEARTH_INLINE Words to_words(F value) {
+  const U bits = reinterpret_cast<U>(value);
+  const U rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const U quiet = (bits >> 16) | 0x0040U;
+  const U chosen = (bits & 0x7fffffffU) > 0x7f800000U ? quiet : rounded;
+  return narrow(reinterpret_cast<decltype(widen(Words{}))>(chosen));
+}
+
 HEARTH_INLINE F load(const Word* p) {
-  H half;
+  Words half;
   __builtin_memcpy(&half, p, sizeof half);
-  return reinterpret_cast<F>(__builtin_convertvector(half, U) << 16);
+  return from_words(half);
 }
 
 HEARTH_INLINE void store(float* p, F value) {
   __builtin_memcpy(p, &value, sizeof value);
 }
 
-// Rounds to nearest even; NaN stays NaN.
 HEARTH_INLINE void store(Word* p, F value) {
-  const U bits = reinterpret_cast<U>(value);
-  const U rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  const U quiet = (bits >> 16) | 0x0040U;
-  const H half = __builtin_convertvector((bits & 0x7fffffffU) > 0x7f800000U ? quiet : rounded, H);
+  const Words half = to_words(value);
   __builtin_memcpy(p, &half, sizeof half);
 }
 
@@ -113,8 +142,7 @@ HEARTH_INLINE F load(const float* p, std::int64_t count) {
 
 HEARTH_INLINE F load(const Word* p, std::int64_t count) {
   if (count == lanes) return load(p);
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lane_mask(count), p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+  return from_words(_mm256_maskz_loadu_epi16(lane_mask(count), p));
 }
 
 HEARTH_INLINE void store(float* p, F value, std::int64_t count) {
@@ -124,9 +152,7 @@ HEARTH_INLINE void store(float* p, F value, std::int64_t count) {
 
 HEARTH_INLINE void store(Word* p, F value, std::int64_t count) {
   if (count == lanes) return store(p, value);
-  Word part[lanes];
-  store(part, value);
-  for (std::int64_t i = 0; i < count; ++i) p[i] = part[i];
+  _mm256_mask_storeu_epi16(p, lane_mask(count), to_words(value));
 }
 #else
 template <class S>
