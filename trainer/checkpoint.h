@@ -45,7 +45,8 @@ struct SaveOptions {
   std::string program;                // name, version, commit of this program
   std::string parent;                 // digest of the manifest the run went on from, or of its last save; empty: none
   std::optional<std::int64_t> limit;  // newest checkpoints kept; fewer than 2 counts as 2; empty: all
-  /// For tests: called on the named points of the protocol; what it throws is a failure of this rank at that point.
+  /// For tests: called on the named points of the protocol; an Error it throws up to the rename is a failure of this
+  /// rank.
   std::function<void(std::string_view point)> at_point;
 };
 

@@ -94,7 +94,7 @@ void UnfinishedSave::commit(const SaveOptions& options) {
   try {
     reach(options, "renamed");
     sync_path(output_dir_);
-  } catch (const Error&) {
+  } catch (...) {
     replaces ? exchange(folder_, target_) : rename_folder(target_, folder_);
     throw;
   }

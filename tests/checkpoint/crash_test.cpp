@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -142,6 +143,48 @@ TEST_F(Crash, killed_at_every_call_while_it_replaces_and_prunes) {
     EXPECT_TRUE(old_.is_in(reader, 20) || new_.is_in(reader, 20)) << k;
     for (const Path& path : checkpoints(folder())) EXPECT_NO_THROW(CheckpointReader{path}) << "call " << k;
   }
+}
+
+// A kill does not lose what was not synced; a power cut does. So the order itself is looked at.
+TEST_F(Crash, everything_is_synced_before_the_rename_and_nothing_removed_before_the_parent_is) {
+  EXPECT_TRUE(old_.save(*self_, folder(), 9).committed);
+  SaveOptions options;
+  options.limit = 2;
+  faults::arm({What::none, {}, 0});
+  ASSERT_TRUE(new_.save(*self_, folder(), 20, options).committed);
+  faults::disarm();
+  const std::vector<std::string> calls = faults::seen();
+  const auto is_commit = [&](const std::string& call) {
+    return call.starts_with("rename ") && call.ends_with("/step-20");
+  };
+  const auto commit = std::find_if(calls.begin(), calls.end(), is_commit);
+  ASSERT_NE(commit, calls.end());
+  std::string hidden = commit->substr(std::string("rename ").size());
+  hidden.resize(hidden.find(' '));
+  const auto synced = [&](const std::string& path) { return std::find(calls.begin(), commit, "fsync " + path); };
+  const auto folder_sync =
+      std::find(std::find_if(calls.begin(), commit,
+                             [](const std::string& call) {
+                               return call.find("MANIFEST.sha384") != std::string::npos && call.starts_with("rename ");
+                             }),
+                commit, "fsync " + hidden);
+  EXPECT_NE(folder_sync, commit) << "the folder is not synced after its last file got its name";
+  for (const Path& path : files_of(folder() / "step-20")) {
+    const std::string name = path.filename().string();
+    const bool by_rename = name.starts_with("MANIFEST");  // synced under a temporary name
+    const auto found =
+        by_rename
+            ? std::find_if(calls.begin(), commit,
+                           [&](const std::string& call) { return call.starts_with("fsync " + hidden + "/." + name); })
+            : synced(hidden + "/" + name);
+    EXPECT_NE(found, commit) << name << " is not synced before the rename";
+  }
+  EXPECT_EQ(*(commit + 1), "fsync " + folder().string());
+  for (auto call = calls.begin(); call != commit + 2; ++call) {
+    EXPECT_FALSE(call->starts_with("unlink ")) << *call << " before the commit is on disk";
+  }
+  EXPECT_TRUE(std::any_of(commit, calls.end(), [](const std::string& call) { return call.starts_with("unlink "); }))
+      << "step-9 is pruned";
 }
 
 TEST_F(Crash, killed_while_two_ranks_write) {

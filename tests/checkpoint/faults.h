@@ -21,5 +21,7 @@ struct Plan {
 void arm(const Plan& plan);
 /// Stops, and says how many calls counted.
 int disarm();
+/// The syncs, renames and removals since arm(), in order: "fsync PATH", "rename FROM TO", "unlink PATH".
+std::vector<std::string> seen();
 
 }  // namespace hearth::test::faults
