@@ -18,7 +18,7 @@ bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
-bool TokenFinder::add(std::string_view text, const AddedToken& token) {
+void TokenFinder::add(std::string_view text, const AddedToken& token) {
   std::size_t node = 0;
   for (const char c : text) {
     const auto byte = static_cast<std::uint8_t>(c);
@@ -33,11 +33,10 @@ bool TokenFinder::add(std::string_view text, const AddedToken& token) {
     nodes_.emplace_back();
     node = child;
   }
-  if (nodes_[node].token >= 0) return false;
+  if (nodes_[node].token >= 0) return;
   nodes_[node].token = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
   begins_[static_cast<std::uint8_t>(text[0])] = true;
-  return true;
 }
 
 std::int32_t TokenFinder::longest_at(std::string_view text, std::size_t at, std::size_t& length) const {
@@ -56,8 +55,8 @@ std::int32_t TokenFinder::longest_at(std::string_view text, std::size_t at, std:
   return best;
 }
 
-// The search goes on behind a token's own text even where rstrip took more: a token found inside those spaces then
-// begins before `from`, as in Hugging Face tokenizers.
+// The search goes on behind a token's own text, even where rstrip took more; a token of which nothing is left when its
+// lstrip ends at such a place is passed over. Both as in Hugging Face tokenizers.
 bool TokenFinder::next(std::string_view text, std::size_t from, std::size_t& searched, Found& found) const {
   if (tokens_.empty()) return false;
   while (searched < text.size()) {
@@ -77,7 +76,7 @@ bool TokenFinder::next(std::string_view text, std::size_t from, std::size_t& sea
     if (token.single_word && touches_word(text, found.begin, found.end)) continue;
     if (token.lstrip) found.begin = std::max(spaces_at_end(text.substr(0, found.begin)), from);
     if (token.rstrip) found.end += spaces_at_start(text.substr(found.end));
-    return true;
+    if (found.begin < found.end) return true;
   }
   return false;
 }

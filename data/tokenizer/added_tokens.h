@@ -19,13 +19,15 @@ struct AddedToken {
   bool rstrip = false;       // takes the spaces behind it
   bool normalized = true;    // searched in the normalised text
   bool special = false;      // left out when decoding says so
+  std::string decoded;       // what decoders are given: the content, normalised where it is searched so
 };
 
 /// Finds tokens in text: leftmost, longest.
 class TokenFinder {
  public:
-  /// Adds a token under the text it is searched by. REQUIRES: not empty. False when that text is there already.
-  bool add(std::string_view text, const AddedToken& token);
+  /// Adds a token under the text it is searched by, unless one is searched by the same text already. REQUIRES: not
+  /// empty.
+  void add(std::string_view text, const AddedToken& token);
   bool empty() const { return tokens_.empty(); }
 
   struct Found {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t longest_pattern = 16384;
 // One match of a sound expression needs a few steps a byte; this bounds what one match may cost on hostile text.
-constexpr std::uint32_t most_steps = 200'000'000;
+constexpr std::uint32_t most_steps = 100'000'000;
 constexpr std::size_t jit_stack_start = std::size_t{32} << 10;
 constexpr std::size_t jit_stack_most = std::size_t{16} << 20;
 

@@ -8,7 +8,10 @@
 namespace hearth::tokenization {
 namespace {
 
-constexpr std::string_view word_items = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// What \w is inside a class, and outside: there Oniguruma counts six more characters of Latin-1 (superscripts,
+// fractions).
+constexpr std::string_view word_in_class = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view word_items = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
 
 /// Walks an expression once, writing it anew.
 class Translator {
@@ -68,7 +71,7 @@ class Translator {
                                                                                      {"[:digit:]", "\\p{Nd}"},
                                                                                      {"[:upper:]", "\\p{Uppercase}"},
                                                                                      {"[:lower:]", "\\p{Lowercase}"},
-                                                                                     {"[:punct:]", "[:punct:]"}}};
+                                                                                     {"[:punct:]", "\\p{P}\\p{S}"}}};
     for (const auto& [name, meaning] : known) {
       if (!starts(name)) continue;
       out_ += meaning;
@@ -122,7 +125,7 @@ class Translator {
       case 'D':
         return take(2, "\\P{Nd}");
       case 'w':
-        return take(2, in_class ? std::string(word_items) : fmt::format("[{}]", word_items));
+        return take(2, in_class ? std::string(word_in_class) : fmt::format("[{}]", word_items));
       case 'v':
         return take(2, "\\x0B");
       case 'h':

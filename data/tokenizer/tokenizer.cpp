@@ -122,7 +122,7 @@ std::optional<std::string_view> Tokenizer::State::token(std::int32_t id, bool sk
   const auto added = parts.added.by_id.find(id);
   if (added != parts.added.by_id.end()) {
     if (skip_special && added->second.special) return std::nullopt;
-    return added->second.content;
+    return added->second.decoded;
   }
   if (!parts.model->vocabulary().has(id)) return std::nullopt;
   return parts.model->vocabulary().token(id);
@@ -192,6 +192,8 @@ std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
 }
 
 std::string Tokenizer::token_of(std::int32_t id) const {
+  const auto added = state_->parts.added.by_id.find(id);
+  if (added != state_->parts.added.by_id.end()) return added->second.content;
   const auto token = state_->token(id, false);
   if (!token) fail(Kind::data, "no token has the id {}; the vocabulary has {} ids", id, vocabulary_size());
   return std::string(*token);

@@ -51,18 +51,23 @@ void check_place(const Json& entry, const AddedToken& token, const TokenizerPart
 
 void read_added_tokens(const Json& list, TokenizerParts& parts) {
   NormalizerRooms rooms;
+  std::vector<AddedToken> tokens;
   for (const Json& entry : list.items()) {
-    const AddedToken token = read_added_token(entry);
+    AddedToken token = read_added_token(entry);
     check_place(entry, token, parts);
+    token.decoded = token.normalized ? std::string(parts.normalizer.apply(token.content, rooms)) : token.content;
+    if (token.decoded.empty())
+      entry.refuse(fmt::format("nothing of \"{}\" is left after normalisation", token.content));
     parts.added.by_id.emplace(token.id, token);
     parts.added.by_content.emplace(token.content, token.id);
     parts.added.size = std::max(parts.added.size, token.id + 1);
-    std::string_view text = token.content;
-    if (token.normalized) text = parts.normalizer.apply(text, rooms);
-    if (text.empty()) entry.refuse(fmt::format("nothing of \"{}\" is left after normalisation", token.content));
+    tokens.push_back(std::move(token));
+  }
+  // Special tokens first: of two that are searched by the same text the earlier is found.
+  std::stable_partition(tokens.begin(), tokens.end(), [](const AddedToken& token) { return token.special; });
+  for (const AddedToken& token : tokens) {
     TokenFinder& finder = token.normalized ? parts.added.in_normalized_text : parts.added.in_raw_text;
-    // Of tokens that normalise to the same text the first is found.
-    finder.add(text, token);
+    finder.add(token.decoded, token);
   }
 }
 

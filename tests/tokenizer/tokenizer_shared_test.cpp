@@ -1,28 +1,22 @@
 // Every row, every whole file and every decoded text of the shared known answers, and llama.cpp's vectors.
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include <openssl/evp.h>
-
 #include "base/error.h"
+#include "base/sha384.h"
+#include "data/tokenizer/bpe_trainer.h"
 #include "data/tokenizer/tokenizer.h"
 #include "support/shared.h"
+#include "tokenizer/known_rows.h"
 
 namespace hearth {
 namespace {
 
 using Json = nlohmann::json;
-using Ids = std::vector<std::int32_t>;
-
-std::vector<Json> rows_of(const Path& path) {
-  std::vector<Json> rows;
-  std::istringstream lines(read_text(path));
-  for (std::string line; std::getline(lines, line);) rows.push_back(Json::parse(line));
-  return rows;
-}
+using test::Ids;
 
 Tokenizer tokenizer_named(const std::string& name) {
   const Path data = test::shared() / "data";
@@ -38,33 +32,17 @@ std::string sha256_of_ids(const Ids& ids) {
   return hex;
 }
 
-std::string streamed(const Tokenizer& tokenizer, const Ids& ids, bool skip_special) {
-  StreamDecoder decoder(tokenizer, skip_special);
-  std::string text;
-  for (const std::int32_t id : ids) text += decoder.push(id);
-  return text + decoder.finish();
-}
-
 class KnownAnswers : public testing::TestWithParam<std::string> {};
 
 TEST_P(KnownAnswers, RowsAndFiles) {
   const Tokenizer tokenizer = tokenizer_named(GetParam());
-  const auto rows = rows_of(test::shared() / "golden/tokenizers" / (GetParam() + ".jsonl"));
+  const auto rows = test::rows_of(test::shared() / "golden/tokenizers" / (GetParam() + ".jsonl"));
   std::size_t texts = 0;
   std::size_t files = 0;
   for (const Json& row : rows) {
     if (row.contains("text")) {
-      const std::string text = row["text"];
-      SCOPED_TRACE(text);
       ++texts;
-      const Ids ids = tokenizer.encode(text, Special::none);
-      EXPECT_EQ(ids, row["ids"].get<Ids>());
-      EXPECT_EQ(tokenizer.encode(text, Special::added), row["ids_with_special"].get<Ids>());
-      for (const bool skip : {false, true}) {
-        const std::string expected = row[skip ? "decoded_skip_special" : "decoded"];
-        EXPECT_EQ(tokenizer.decode(ids, skip), expected);
-        EXPECT_EQ(streamed(tokenizer, ids, skip), expected);
-      }
+      test::expect_row(tokenizer, row, "ids");
     } else if (row.contains("file")) {
       SCOPED_TRACE(row["file"].get<std::string>());
       ++files;
@@ -75,7 +53,7 @@ TEST_P(KnownAnswers, RowsAndFiles) {
       ASSERT_GE(ids.size(), 8U);
       EXPECT_EQ(Ids(ids.begin(), ids.begin() + 8), row["first"].get<Ids>());
       EXPECT_EQ(Ids(ids.end() - 8, ids.end()), row["last"].get<Ids>());
-      EXPECT_EQ(streamed(tokenizer, ids, false), tokenizer.decode(ids, false));
+      EXPECT_EQ(test::streamed(tokenizer, ids, false), tokenizer.decode(ids, false));
       // Llama 2's and stories260K's decoders take a space off that a literal <unk> or the text itself had there.
       const bool holds_unk = text.find("<unk>") != std::string::npos;
       if (!holds_unk) {
@@ -132,6 +110,42 @@ INSTANTIATE_TEST_SUITE_P(All, LlamaCppVectors,
                            std::string text = vectors.param.file;
                            std::erase(text, '-');
                            return text;
+                         });
+
+struct Training {
+  std::string corpus;
+  std::string merges;  // SHA-384 of one line "left right" a merge
+};
+
+class Trained : public testing::TestWithParam<Training> {};
+
+// From tokenizers 0.23.3: BpeTrainer(vocab_size=4096, special_tokens=["<|endoftext|>"], initial_alphabet=
+// ByteLevel.alphabet()), ByteLevel(add_prefix_space=False), train_from_iterator of the whole text as one document.
+TEST_P(Trained, MergesEqualHuggingFaces) {
+  const std::string text = read_text(test::shared() / "data/corpora" / GetParam().corpus);
+  BpeTrainer trainer;
+  trainer.add(text);
+  const std::string json = trainer.train(4096, {"<|endoftext|>"});
+  std::string lines;
+  const Json file = Json::parse(json);
+  for (const Json& merge : file["model"]["merges"]) {
+    lines += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\n";
+  }
+  EXPECT_EQ(sha384(lines), GetParam().merges);
+  const Tokenizer tokenizer = Tokenizer::parse(json, "trained");
+  EXPECT_EQ(tokenizer.vocabulary_size(), 4096);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, Special::none), false), text);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Trained,
+                         testing::Values(Training{"tinyshakespeare.txt",
+                                                  "4e843858221c252c8509076c5fb4887b9ea2f6d0f00a8940eeb219a74e29c832"
+                                                  "4a31473c1b27beaddf059bb2bcefbf0b"},
+                                         Training{"honglou.txt",
+                                                  "c27be78bbde5ccd0f92aece823c40e6994c344d942dd1d527f209e2b72491487"
+                                                  "ffe10c43717712bca00d517b17c735c6"}),
+                         [](const auto& training) {
+                           return training.param.corpus.substr(0, training.param.corpus.find('.'));
                          });
 
 }  // namespace
