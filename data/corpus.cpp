@@ -60,7 +60,8 @@ class Walk {
     row.text = read_text(file.path);
     if (row.text.size() != file.bytes) fail(Kind::data, "{} changed while it was read", file.path.string());
     if (file.byte_order_mark) row.text.erase(0, byte_order_mark_size);
-    visit_({index, 1}, row, utf8_complaint(row.text, 1, file.byte_order_mark ? byte_order_mark_size : 0));
+    auto complaint = utf8_complaint(row.text, 1, file.byte_order_mark ? byte_order_mark_size : 0);
+    visit_({index, 1}, row, complaint);
   }
 
   void lines(const SourceFile& file, int index, std::uint64_t first, std::uint64_t last) {
@@ -109,7 +110,7 @@ std::vector<WalkCounts> walk_rows(const Sources& sources, int part, int parts, s
 }
 
 void walk_texts(const Sources& sources, const std::function<void(std::string_view)>& visit) {
-  walk_rows(sources, 0, 1, 0, [&](const RowPlace& place, const RawRow& row, const std::optional<Complaint>& complaint) {
+  walk_rows(sources, 0, 1, 0, [&](const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
     const Path& path = sources.files[static_cast<std::size_t>(place.file)].path;
     if (complaint)
       fail(Kind::data, "{}, line {}: {}: {}", path.string(), place.line, complaint->reason, complaint->detail);

@@ -22,8 +22,8 @@ struct WalkCounts {
   std::map<std::string, std::int64_t> unknown_columns;  // rows that have such a column
 };
 
-/// Receives rows: `row`, or the complaint why there is none (then `row` is undefined).
-using RowVisitor = std::function<void(const RowPlace&, const RawRow& row, const std::optional<Complaint>& complaint)>;
+/// Receives rows: `row`, which may be moved from, or the complaint why there is none (then `row` is undefined).
+using RowVisitor = std::function<void(const RowPlace&, RawRow& row, std::optional<Complaint>& complaint)>;
 
 /// Calls `visit` for every row of part `part` of `parts`, in order. The parts cover all rows, each row once, in the
 /// order that one part alone would have; they are cut by bytes, so that no part has more work than it must. Returns

@@ -9,7 +9,8 @@
 
 namespace hearth {
 
-/// Text to token ids. Which tokens begin and end a document is asked apart, so that nothing adds them twice.
+/// Text to token ids, from several threads at once. Which tokens begin and end a document is asked apart, so that
+/// nothing adds them twice.
 class Encoder {
  public:
   virtual ~Encoder() = default;

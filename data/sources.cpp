@@ -16,13 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+constexpr const char* readable_rows = "`text`, `prompt` and `completion`, or `input_ids`";
 constexpr const char* endings = ".txt, .md, .jsonl, .jsonl.zst";
 
 [[noreturn]] void refuse(Format format, const std::string& where) {
-  fail(Kind::usage,
-       "{}: {} is recognised but cannot be read yet; convert it to .jsonl with `text`, `prompt` and `completion`, or "
-       "`input_ids`",
-       where, name_of(format));
+  fail(Kind::usage, "{}: {} is recognised but cannot be read yet; convert it to .jsonl with {}", where, name_of(format),
+       readable_rows);
 }
 
 /// Whether a file of a folder belongs to a split: SPLIT.*, SPLIT-* or anything below SPLIT/.
@@ -49,8 +48,11 @@ std::vector<Path> files_of_folder(const DatasetSource& source, SourceNotes& note
          source.path, error.message());
   for (; walk != fs::recursive_directory_iterator(); walk.increment(error)) {
     if (error) break;
-    if (walk->is_symlink() && walk->is_directory()) ++notes.skipped["link to a folder"];
-    if (!walk->is_regular_file()) continue;
+    if (!walk->is_regular_file()) {
+      if (walk->is_symlink()) ++notes.skipped[walk->is_directory() ? "link to a folder" : "broken link"];
+      if (walk->is_other()) ++notes.skipped["no regular file"];
+      continue;
+    }
     const Path relative = walk->path().lexically_relative(source.path);
     if (!in_split(relative, source.split)) {
       ++notes.skipped["other split"];
@@ -135,11 +137,15 @@ Format detect(const Path& path, Container container, const Columns& columns) {
     const auto keys = is_blank(line) ? std::nullopt : keys_of(line, columns);
     if (!keys) continue;
     const std::vector<Format> fit = formats_that_fit(*keys);
-    if (fit.size() == 1) return fit.front();
+    if (!fit.empty() && std::none_of(fit.begin(), fit.end(), readable)) {
+      fail(Kind::usage, "{}, line {}: {} is recognised but cannot be read yet; convert it to rows of {}", path.string(),
+           lines.number(), list_of(fit), readable_rows);
+    }
     if (fit.size() > 1) {
       fail(Kind::usage, "{}, line {}: the row fits the formats {}; say which is meant with `format:` in datasets",
            path.string(), lines.number(), list_of(fit));
     }
+    if (fit.size() == 1) return fit.front();
     std::string seen;
     for (const std::string& key : *keys) seen += fmt::format("{}`{}`", seen.empty() ? "" : ", ", key);
     fail(Kind::data,

@@ -126,11 +126,15 @@ std::shared_ptr<const TokenStore> open_or_build_store(const Path& cache_dir, con
                                                       const Together& together) {
   const std::string key = store_key(request);
   const Path store = cache_dir / key.substr(0, 32);
-  const bool there = fs::exists(store / store_files::manifest_name);
+  std::error_code ignored;
+  const bool there = fs::exists(store / store_files::manifest_name, ignored);
   if (together.from_first(there ? 1 : 0) == 0) build(cache_dir, store, key, request, together);
   std::shared_ptr<const TokenStore> opened;
-  all_or_none(together, {}, [&] { opened = std::make_shared<const TokenStore>(store); });
-  if (opened->key() != key) fail(Kind::data, "{} is the token store of other data; remove its folder", store.string());
+  all_or_none(together, {}, [&] {
+    opened = std::make_shared<const TokenStore>(store);
+    if (opened->key() != key)
+      fail(Kind::data, "{} is the token store of other data; remove its folder", store.string());
+  });
   return opened;
 }
 

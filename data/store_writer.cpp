@@ -1,7 +1,8 @@
 #include "data/store_writer.h"
 
-#include <limits>
+#include <exception>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/sha384.h"
@@ -49,6 +50,7 @@ class Spool {
       in.read(static_cast<std::size_t>(first) * 4, piece.data(), piece.size() * 4);
       return std::span<const std::int32_t>(piece);
     });
+    std::filesystem::remove(path_);
   }
 
  private:
@@ -107,23 +109,14 @@ class PartWriter {
         bad_(folder / part_file(part, ".bad.jsonl")),
         counts_(request.sources->datasets.size()) {}
 
-  void row(const RowPlace& place, const RawRow& row, std::optional<Complaint> complaint) {
-    const SourceFile& file = request_.sources->files[static_cast<std::size_t>(place.file)];
-    DatasetCounts& counts = counts_[static_cast<std::size_t>(file.dataset)];
-    ++counts.rows;
-    if (!complaint) complaint = make_document(row, request_.encoder, request_.rules, document_);
-    if (complaint) {
-      ++counts.bad[complaint->reason];
-      bad_.write(store_files::json_of(
-                     BadRow{place.file, static_cast<std::int64_t>(place.line), complaint->reason, complaint->detail}) +
-                 "\n");
-    } else {
-      check_ids(file, place);
-      add(place, counts);
-    }
+  void row(const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
+    waiting_bytes_ += row.text.size() + row.prompt.size() + row.completion.size() + 4 * row.ids.size();
+    waiting_.push_back({place, std::exchange(row, RawRow()), std::move(complaint), {}, nullptr});
+    if (waiting_.size() >= 1024 || waiting_bytes_ >= (std::size_t{8} << 20)) write_waiting();
   }
 
   void finish(const std::vector<WalkCounts>& walked, const std::string& key) {
+    write_waiting();
     for (std::size_t i = 0; i < walked.size(); ++i) {
       counts_[i].blank_lines = walked[i].blank_lines;
       counts_[i].unknown_columns = walked[i].unknown_columns;
@@ -141,29 +134,76 @@ class PartWriter {
   }
 
  private:
-  void check_ids(const SourceFile& file, const RowPlace& place) const {
+  /// A row that was read and is not written yet.
+  struct Waiting {
+    RowPlace place;
+    RawRow row;
+    std::optional<Complaint> complaint;
+    Document document;
+    std::exception_ptr error;
+  };
+
+  void encode(Waiting& one) const {
+    try {
+      if (!one.complaint) one.complaint = make_document(one.row, request_.encoder, request_.rules, one.document);
+      if (!one.complaint) check_ids(one);
+    } catch (...) {
+      one.error = std::current_exception();
+    }
+  }
+
+  /// Tokenises the waiting rows on all threads of this rank, and writes them in order.
+  void write_waiting() {
+#pragma omp parallel for schedule(dynamic)
+    for (std::size_t i = 0; i < waiting_.size(); ++i) encode(waiting_[i]);
+    for (const Waiting& one : waiting_) {
+      if (one.error) std::rethrow_exception(one.error);
+      write(one);
+    }
+    waiting_.clear();
+    waiting_bytes_ = 0;
+  }
+
+  const SourceFile& file_of(const Waiting& one) const {
+    return request_.sources->files[static_cast<std::size_t>(one.place.file)];
+  }
+
+  void check_ids(const Waiting& one) const {
     if (request_.vocabulary == 0) return;
-    for (const std::int32_t id : document_.tokens) {
+    for (const std::int32_t id : one.document.tokens) {
       if (id >= 0 && id < request_.vocabulary) continue;
       fail(Kind::data,
            "{}, line {}: the tokenizer gives the id {}, the model has {} ids: tokenizer and model do not belong "
            "together",
-           file.path.string(), place.line, id, request_.vocabulary);
+           file_of(one).path.string(), one.place.line, id, request_.vocabulary);
     }
   }
 
-  void add(const RowPlace& place, DatasetCounts& counts) {
-    const auto size = static_cast<std::int64_t>(document_.tokens.size());
-    tokens_.add(document_.tokens);
-    labels_.add(document_.labels);
+  void write(const Waiting& one) {
+    DatasetCounts& counts = counts_[static_cast<std::size_t>(file_of(one).dataset)];
+    ++counts.rows;
+    if (!one.complaint) {
+      add(one.place, one.document, counts);
+      return;
+    }
+    const auto& [reason, detail] = *one.complaint;
+    ++counts.bad[reason];
+    const BadRow row = {one.place.file, static_cast<std::int64_t>(one.place.line), reason, detail};
+    bad_.write(store_files::json_of(row) + "\n");
+  }
+
+  void add(const RowPlace& place, const Document& document, DatasetCounts& counts) {
+    const auto size = static_cast<std::int64_t>(document.tokens.size());
+    tokens_.add(document.tokens);
+    labels_.add(document.labels);
     lists_.token_starts.push_back(tokens_.count());
     lists_.label_starts.push_back(labels_.count());
-    lists_.trained_from.push_back(document_.trained_from);
+    lists_.trained_from.push_back(document.trained_from);
     lists_.file.push_back(place.file);
     lists_.line.push_back(static_cast<std::int64_t>(place.line));
     ++counts.documents;
     counts.tokens += size;
-    counts.trained += trained_tokens(document_);
+    counts.trained += trained_tokens(document);
   }
 
   Path folder_;
@@ -173,7 +213,8 @@ class PartWriter {
   OutFile bad_;
   Lists lists_;
   std::vector<DatasetCounts> counts_;
-  Document document_;
+  std::vector<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;
 };
 
 /// Moves the content of one file behind that of another, and removes it.
@@ -224,8 +265,9 @@ void write_part(const Path& folder, const StoreRequest& request, int part, int p
   }
   PartWriter writer(folder, request, part);
   const auto walked = walk_rows(*request.sources, part, parts, request.vocabulary,
-                                [&](const RowPlace& place, const RawRow& row,
-                                    const std::optional<Complaint>& complaint) { writer.row(place, row, complaint); });
+                                [&](const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
+                                  writer.row(place, row, complaint);
+                                });
   writer.finish(walked, store_key(request));
 }
 

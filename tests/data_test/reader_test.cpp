@@ -23,20 +23,19 @@ struct Seen {
 
 Seen walk(const Sources& sources, int part = 0, int parts = 1, std::int64_t vocabulary = 0) {
   Seen seen;
-  seen.counts =
-      walk_rows(sources, part, parts, vocabulary,
-                [&](const RowPlace& place, const RawRow& row, const std::optional<Complaint>& complaint) {
-                  if (complaint) {
-                    seen.complaints.push_back(
-                        fmt::format("{}:{} {}: {}", place.file, place.line, complaint->reason, complaint->detail));
-                  } else if (row.format == Format::text) {
-                    seen.rows.push_back(row.text);
-                  } else if (row.format == Format::prompt_completion) {
-                    seen.rows.push_back(row.prompt + "|" + row.completion);
-                  } else {
-                    seen.rows.push_back(fmt::format("{} {}", fmt::join(row.ids, ","), fmt::join(row.labels, ",")));
-                  }
-                });
+  seen.counts = walk_rows(
+      sources, part, parts, vocabulary, [&](const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
+        if (complaint) {
+          seen.complaints.push_back(
+              fmt::format("{}:{} {}: {}", place.file, place.line, complaint->reason, complaint->detail));
+        } else if (row.format == Format::text) {
+          seen.rows.push_back(row.text);
+        } else if (row.format == Format::prompt_completion) {
+          seen.rows.push_back(row.prompt + "|" + row.completion);
+        } else {
+          seen.rows.push_back(fmt::format("{} {}", fmt::join(row.ids, ","), fmt::join(row.labels, ",")));
+        }
+      });
   return seen;
 }
 

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -276,25 +275,27 @@ TEST(TokenStore, TokensThatTheModelDoesNotHaveAreRefused) {
   EXPECT_THAT(error_of(Kind::usage, [&] { built.open(); }), HasSubstr("no tokenizer"));
 }
 
-TEST(TokenStore, AFullDiskIsAStorageErrorAndLeavesNothing) {
+/// Ends the process: 42 when a build ended as it should where no file can grow beyond 1 MiB, as if the disk were full.
+[[noreturn]] void build_on_a_full_disk() {
   Built built;
   put(built.folder.path() / "corpus" / "big.txt", std::string(3 << 20, 'x'));
   built.sources = find_sources(built.sources.datasets);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit = {1 << 20, 1 << 20};  // no file may grow beyond 1 MiB, as if the disk were full
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    try {
-      built.open();
-    } catch (const Error& error) {
-      ::_exit(error.kind() == Kind::storage && fs::is_empty(built.cache) ? 42 : 1);
-    }
-    ::_exit(2);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit = {1 << 20, 1 << 20};
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  try {
+    built.open();
+  } catch (const Error& error) {
+    const bool as_it_should = error.kind() == Kind::storage && fs::is_empty(built.cache);
+    fs::remove_all(built.folder.path());
+    ::_exit(as_it_should ? 42 : 1);
   }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  EXPECT_EQ(WEXITSTATUS(status), 42);
+  ::_exit(2);
+}
+
+TEST(TokenStoreDeathTest, AFullDiskIsAStorageErrorAndLeavesNothing) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // another process: threads do not survive a fork
+  EXPECT_EXIT(build_on_a_full_disk(), testing::ExitedWithCode(42), "");
 }
 
 }  // namespace
