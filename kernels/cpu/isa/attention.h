@@ -198,7 +198,7 @@ void attention_of(const AttentionForward& call, std::int64_t head, std::int64_t 
       continue;
     }
     const std::int64_t column = head * in.width;
-    pack_turned(static_cast<const S*>(in.k) + k0 * in.k_pitch + column, in.k_pitch, n, in.width, panel_columns, unit.k);
+    pack_turned<panel_columns>(static_cast<const S*>(in.k) + k0 * in.k_pitch + column, in.k_pitch, n, in.width, unit.k);
     pack_rows(static_cast<const S*>(in.v) + k0 * in.v_pitch + column, in.v_pitch, n, in.width, unit.width, unit.v);
     for (std::int64_t row = 0; row < rows; row += panel_rows) panel_against_block(in, unit, row, k0, n);
   }

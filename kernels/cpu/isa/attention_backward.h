@@ -40,8 +40,8 @@ void begin_head(const AttentionBackward& call, const BackwardUnit& unit, std::in
   const S* dy = static_cast<const S*>(call.dy) + head * in.width;
   pack_rows(q, in.q_pitch, in.tokens, in.width, unit.width, unit.q);
   pack_rows(dy, call.dy_pitch, in.tokens, in.width, unit.width, unit.dy);
-  pack_turned(q, in.q_pitch, in.tokens, in.width, panel_rows, unit.q_turned);
-  pack_turned(dy, call.dy_pitch, in.tokens, in.width, panel_rows, unit.dy_turned);
+  pack_turned<panel_rows>(q, in.q_pitch, in.tokens, in.width, unit.q_turned);
+  pack_turned<panel_rows>(dy, call.dy_pitch, in.tokens, in.width, unit.dy_turned);
   for (std::int64_t i = 0; i < rows * unit.width; ++i) unit.dq[i] = 0;
   for (std::int64_t t = 0; t < in.tokens; ++t) {
     F total = vzero();
@@ -153,8 +153,8 @@ void attention_backward_of(const AttentionBackward& call, std::int64_t from, std
     for (std::int64_t k0 = in.first[0]; k0 < end; k0 += key_block) {
       const std::int64_t n = smaller(key_block, end - k0);
       pack_rows(k + k0 * in.k_pitch, in.k_pitch, n, in.width, unit.width, unit.k);
-      pack_turned(k + k0 * in.k_pitch, in.k_pitch, n, in.width, panel_columns, unit.k_turned);
-      pack_turned(v + k0 * in.v_pitch, in.v_pitch, n, in.width, panel_columns, unit.v_turned);
+      pack_turned<panel_columns>(k + k0 * in.k_pitch, in.k_pitch, n, in.width, unit.k_turned);
+      pack_turned<panel_columns>(v + k0 * in.v_pitch, in.v_pitch, n, in.width, unit.v_turned);
       block_backward(call, unit, head, k0, n);
     }
     for (std::int64_t t = 0; t < in.tokens; ++t) {

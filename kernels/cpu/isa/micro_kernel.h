@@ -72,19 +72,47 @@ HEARTH_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) {
   return a > b ? a : b;
 }
 
-// Rows [from, from + count) of x, `width` elements each from column `column` on, as panels of `panel` rows turned:
-// element (r, h) at to[(r / panel * width + h) * panel + r % panel]. Rows from `count` to whole panels are zero.
-template <class S>
-void pack_turned(const S* x, std::int64_t pitch, std::int64_t count, std::int64_t width, std::int64_t panel,
-                 float* to) {
-  for (std::int64_t r = 0; r < round_up(count, panel); ++r) {
-    float* into = to + r / panel * width * panel + r % panel;
-    const S* row = x + r * pitch;
-    for (std::int64_t h = 0; h < width; h += lanes) {
-      const std::int64_t some = smaller(lanes, width - h);
-      float part[lanes];
-      store(part, r < count ? load(row + h, some) : vzero());
-      for (std::int64_t i = 0; i < some; ++i) into[(h + i) * panel] = part[i];
+HEARTH_INLINE __m128 load_four(const float* p) {
+  return _mm_loadu_ps(p);
+}
+
+HEARTH_INLINE __m128 load_four(const Word* p) {
+  return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))), 16));
+}
+
+HEARTH_INLINE float load_one(const float* p) {
+  return *p;
+}
+
+HEARTH_INLINE float load_one(const Word* p) {
+  return __builtin_bit_cast(float, static_cast<std::uint32_t>(*p) << 16);
+}
+
+// `count` rows of x, `width` elements each, as panels of `panel` rows turned: element (r, h) at
+// to[(r / panel * width + h) * panel + r % panel]. Rows from `count` to whole panels are zero.
+template <std::int64_t panel, class S>
+void pack_turned(const S* x, std::int64_t pitch, std::int64_t count, std::int64_t width, float* to) {
+  for (std::int64_t r = 0; r < round_up(count, panel); r += panel, to += width * panel) {
+    const std::int64_t rows = smaller(panel, count - r);
+    std::int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+      const S* from = x + (r + i) * pitch;
+      std::int64_t h = 0;
+      for (; h + 4 <= width; h += 4) {
+        __m128 a = load_four(from + h), b = load_four(from + pitch + h);
+        __m128 c = load_four(from + 2 * pitch + h), d = load_four(from + 3 * pitch + h);
+        _MM_TRANSPOSE4_PS(a, b, c, d);
+        _mm_storeu_ps(to + h * panel + i, a);
+        _mm_storeu_ps(to + (h + 1) * panel + i, b);
+        _mm_storeu_ps(to + (h + 2) * panel + i, c);
+        _mm_storeu_ps(to + (h + 3) * panel + i, d);
+      }
+      for (; h < width; ++h) {
+        for (int j = 0; j < 4; ++j) to[h * panel + i + j] = load_one(from + j * pitch + h);
+      }
+    }
+    for (; i < panel; ++i) {
+      for (std::int64_t h = 0; h < width; ++h) to[h * panel + i] = i < rows ? load_one(x + (r + i) * pitch + h) : 0.0F;
     }
   }
 }

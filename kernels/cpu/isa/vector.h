@@ -180,24 +180,43 @@ HEARTH_INLINE void vectors(std::int64_t n, const Step& step) {
   if (i < n) step(i, n - i);
 }
 
-// Sums and the largest of the lanes, halves folded in a fixed order.
-HEARTH_INLINE float fold_sum(F value) {
-  float part[lanes];
-  store(part, value);
-  for (int half = lanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) part[i] += part[i + half];
-  }
-  return part[0];
+// Sum and largest of the lanes, halves folded in a fixed order.
+#if defined(__AVX512F__)
+HEARTH_INLINE __m256 lower(F a) {
+  return _mm512_castps512_ps256(a);
+}
+HEARTH_INLINE __m256 upper(F a) {
+  return __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#endif
+
+HEARTH_INLINE float fold_sum(__m128 a) {
+  a = a + _mm_movehl_ps(a, a);
+  return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
 }
 
-HEARTH_INLINE float fold_max(F value) {
-  float part[lanes];
-  store(part, value);
-  for (int half = lanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) part[i] = part[i] > part[i + half] ? part[i] : part[i + half];
-  }
-  return part[0];
+HEARTH_INLINE float fold_max(__m128 a) {
+  a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+  return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
 }
+
+#if defined(__AVX2__)
+HEARTH_INLINE float fold_sum(__m256 a) {
+  return fold_sum(_mm256_castps256_ps128(a) + _mm256_extractf128_ps(a, 1));
+}
+HEARTH_INLINE float fold_max(__m256 a) {
+  return fold_max(_mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)));
+}
+#endif
+
+#if defined(__AVX512F__)
+HEARTH_INLINE float fold_sum(__m512 a) {
+  return fold_sum(lower(a) + upper(a));
+}
+HEARTH_INLINE float fold_max(__m512 a) {
+  return fold_max(_mm256_max_ps(lower(a), upper(a)));
+}
+#endif
 
 // value in the first `count` lanes, `other` in the rest.
 HEARTH_INLINE F keep(F value, std::int64_t count, float other) {
