@@ -1,5 +1,8 @@
 #include "trainer/groups.h"
 
+#include <utility>
+#include <vector>
+
 namespace hearth {
 
 Groups::Groups(const Transformer& model, Mesh& mesh, const GroupOptions& options, Ops& ops, Memory& memory)
@@ -17,7 +20,9 @@ Groups::Groups(const Transformer& model, Mesh& mesh, const GroupOptions& options
     flat.accumulators = options.trainable ? (i == 0 && model.tied() ? 2 : 1) : 0;
     const Block& block = model.block(i);
     places_.push_back({count(), 0});
-    groups_.push_back(std::make_unique<FlatGroup>(block.name(), block.parameters(), flat, mesh.along(Axis::data),
+    std::vector<Parameter> parameters = block.parameters();
+    for (Parameter& parameter : parameters) parameter.trainable = options.trainable;
+    groups_.push_back(std::make_unique<FlatGroup>(block.name(), std::move(parameters), flat, mesh.along(Axis::data),
                                                   mesh.along(Axis::tensor), ops, memory, *pool_));
   }
 }

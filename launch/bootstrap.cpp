@@ -1,0 +1,127 @@
+#include "launch/bootstrap.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+namespace hearth {
+
+namespace {
+
+std::optional<int> number(const char* name) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) return std::nullopt;
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (end == text || value < 1 || value > 100000) return std::nullopt;
+  return static_cast<int>(value);
+}
+
+std::string_view text_of(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
+Isa widest_allowed() {
+  std::string_view limit = text_of("ONEDNN_MAX_CPU_ISA");
+  if (limit.empty()) limit = text_of("DNNL_MAX_CPU_ISA");
+  if (limit == "SSE41") return Isa::sse41;
+  if (limit == "AVX" || limit == "AVX2" || limit == "AVX2_VNNI") return Isa::avx2;
+  return Isa::best;
+}
+
+/// mpirun binds each rank to one core by default, even a single rank; threads want this rank's share of the host's
+/// cores.
+void spread_over_cores(const Environment& environment) {
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  if (!environment.under_launcher || cores < 1 || cores > CPU_SETSIZE) return;
+  const long share = cores / environment.local_ranks;
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  for (long core = 0; core < cores; ++core) {
+    const bool in_share =
+        share == 0 || (core >= environment.local_rank * share && core < (environment.local_rank + 1) * share);
+    if (in_share) CPU_SET(static_cast<std::size_t>(core), &mine);
+  }
+  sched_setaffinity(0, sizeof mine, &mine);  // a hint: a container may refuse it, and then the launcher's binding stays
+}
+
+int cores_of_host() {
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online < 1 ? 1 : static_cast<int>(online);
+}
+
+/// Whether the launcher (mpirun) writes to a terminal: under it, a rank's own isatty answers for a pipe or
+/// pseudo-terminal.
+bool launcher_writes_to_terminal() {
+  const std::string path = fmt::format("/proc/{}/fd/1", ::getppid());
+  char target[256];
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target - 1);
+  if (length <= 0) return false;
+  const std::string_view name(target, static_cast<std::size_t>(length));
+  return name.substr(0, 9) == "/dev/pts/" || name.substr(0, 8) == "/dev/tty";
+}
+
+}  // namespace
+
+Environment read_environment(char** arguments) noexcept {
+  Environment e;
+  e.arguments = arguments;
+  const auto world = number("OMPI_COMM_WORLD_SIZE");
+  const auto tasks = number("PMI_SIZE").value_or(number("SLURM_NTASKS").value_or(1));
+  e.under_launcher =
+      world.has_value() || number("PMI_SIZE").has_value() || std::getenv("PMIX_RANK") != nullptr || tasks > 1;
+  e.local_ranks = number("OMPI_COMM_WORLD_LOCAL_SIZE").value_or(number("SLURM_NTASKS_PER_NODE").value_or(1));
+  const char* local = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+  if (local == nullptr) local = std::getenv("SLURM_LOCALID");
+  e.local_rank = local == nullptr ? 0 : std::atoi(local);
+  e.omp_threads = number("OMP_NUM_THREADS");
+  std::string policy(text_of("OMP_WAIT_POLICY"));
+  std::transform(policy.begin(), policy.end(), policy.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  e.waits_passively = policy == "passive";
+  e.isa = widest_allowed();
+  e.launcher_terminal = e.under_launcher ? launcher_writes_to_terminal() : ::isatty(STDOUT_FILENO) == 1;
+  e.colors = e.launcher_terminal && std::getenv("NO_COLOR") == nullptr && text_of("TERM") != "dumb";
+  return e;
+}
+
+int default_threads(const Environment& environment) {
+  return environment.omp_threads.value_or(std::max(1, cores_of_host() / std::max(1, environment.local_ranks)));
+}
+
+World::World(Environment& environment, int threads) {
+  if (threads > 1 && threads * environment.local_ranks > cores_of_host() && !environment.waits_passively) {
+    ::setenv("OMP_WAIT_POLICY", "passive", 1);
+    ::execv("/proc/self/exe", environment.arguments);  // returns only when it cannot; then waiting is merely slower
+  }
+  spread_over_cores(environment);
+  if (environment.under_launcher) {
+    environment.session = std::make_unique<MpiSession>();
+    all_ = &environment.session->world();
+  } else {
+    alone_ = make_self_communicator();
+    all_ = alone_.get();
+  }
+}
+
+ChosenDevice make_device(const Environment& environment, World& world, int threads,
+                         std::optional<Bf16Products> products) {
+  CpuOptions options;
+  options.threads = threads;
+  options.isa = environment.isa;
+  if (!products) {
+    const bool native = world.first() && measure_bf16_products(options) == Bf16Products::native;
+    std::int64_t agreed = native ? 1 : 0;
+    world.all().sum(Tensor(&agreed, Dtype::i64, {1})).wait();
+    products = agreed != 0 ? Bf16Products::native : Bf16Products::widened;
+  }
+  options.bf16_products = *products;
+  return {make_cpu_backend(options), *products};
+}
+
+}  // namespace hearth

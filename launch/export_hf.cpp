@@ -1,0 +1,190 @@
+#include "launch/export_hf.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/sha384.h"
+#include "launch/loaded_model.h"
+#include "launch/version.h"
+#include "model/hf/config.h"
+#include "model/hf/names.h"
+#include "trainer/step.h"
+
+namespace hearth {
+
+namespace {
+
+/// Reads elements of a tensor under its Hugging Face name, from whatever the model was opened from.
+hf::Fill source_of(const OpenedModel& model) {
+  return [&model](const std::string& foreign, std::int64_t begin, std::int64_t end, float* out) {
+    if (model.checkpoint() != nullptr) {
+      model.checkpoint()->read(Role::weight, hf::hearth_name(foreign), begin, end, out);
+    } else {
+      model.weights()->read_f32(foreign, begin, end, out);
+    }
+  };
+}
+
+std::size_t write_folder(const OpenedModel& model, const Path& folder, Dtype dtype, std::uint64_t shard_bytes) {
+  std::vector<hf::TensorPlan> plans;
+  for (const hf::NamedTensor& tensor : hf::expected_tensors(model.config())) {
+    hf::TensorPlan plan{tensor.foreign, hf::stored(dtype), {}};
+    for (int i = 0; i < tensor.dims.count; ++i) plan.dims.push_back(static_cast<std::uint64_t>(tensor.dims[i]));
+    plans.push_back(std::move(plan));
+  }
+  const auto shards = hf::plan_shards(plans, shard_bytes);
+  hf::write_weights(folder, shards, source_of(model));
+  write_file(folder / "config.json", hf::to_json(model.config(), dtype));
+  for (const auto& [name, bytes] : model.files()) {
+    if (name != "config.json") write_file(folder / name, bytes);
+  }
+  if (!carried_file(model.files(), "generation_config.json")) {
+    write_file(folder / "generation_config.json", hf::generation_json(model.config()));
+  }
+  return shards.size();
+}
+
+/// Eight rows of ids drawn over the whole vocabulary, up to 256 tokens long: positions far from 0 show a wrong
+/// rotation.
+ListedRows probes_for(const ModelConfig& config) {
+  const Key key = Key(2026).with("export");
+  std::vector<Row> rows;
+  std::uint64_t index = 0;
+  for (const std::int64_t wish : {1, 2, 7, 16, 33, 64, 129, 256}) {
+    std::vector<std::int32_t> ids;
+    for (std::int64_t t = 0; t < std::min(wish, config.max_positions); ++t) {
+      ids.push_back(static_cast<std::int32_t>(key.below(static_cast<std::uint64_t>(config.vocabulary), index++)));
+    }
+    rows.push_back(labelled_row(std::move(ids), {}));
+  }
+  return ListedRows(std::move(rows));
+}
+
+std::vector<float> logits_of(LoadedModel& model, const Rows& rows, std::int64_t row) {
+  std::vector<float> all;
+  model.stage->logits(documents_of(rows, std::array{row}, 0), [&](std::int64_t, In some) {
+    const auto values = some.span<float>();
+    all.insert(all.end(), values.begin(), values.end());
+  });
+  return all;
+}
+
+/// Rounding weights to f16 leaves relative errors of 2^-11 in each; through L layers of about ten products they add up
+/// like independent ones, and single logits reach four deviations.
+double bound_of(Dtype dtype, std::int64_t layers, double largest) {
+  if (dtype != Dtype::f16) return 0;
+  return 4 * std::exp2(-11) * std::sqrt(10.0 * static_cast<double>(layers) + 2) * largest;
+}
+
+void compare(LoadedModel& trained, LoadedModel& reread, ExportReport& report) {
+  const ListedRows rows = probes_for(trained.opened.config());
+  for (std::int64_t row = 0; row < rows.count(); ++row) {
+    const auto before = logits_of(trained, rows, row);
+    const auto after = logits_of(reread, rows, row);
+    double worst = 0;
+    double largest = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(before[i]) - after[i]));
+      largest = std::max(largest, std::abs(static_cast<double>(before[i])));
+    }
+    const double bound = bound_of(report.dtype, trained.opened.config().layers, largest);
+    if (!(worst <= bound)) {
+      fail(Kind::validation,
+           "the exported files do not give the checkpoint's logits: off by {} (allowed {}) on probe {} of {} "
+           "tokens; nothing was kept",
+           worst, bound, row, rows.tokens(row));
+    }
+    report.largest_difference = std::max(report.largest_difference, worst);
+    report.tokens += rows.tokens(row);
+  }
+  report.probes = static_cast<int>(rows.count());
+}
+
+void write_account(const OpenedModel& model, const Path& folder, const ExportReport& report) {
+  nlohmann::ordered_json account;
+  account["program"] = program_name();
+  account["from"] = Path(model.name()).filename().string();
+  account["checkpoint"] = model.checkpoint() != nullptr ? model.checkpoint()->digest() : "";
+  account["dtype"] = std::string(name_of(report.dtype));
+  account["probes"] = report.probes;
+  account["probe_tokens"] = report.tokens;
+  account["largest_logit_difference"] = report.largest_difference;
+  std::vector<Path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const Path& file : files) account["sha384"][file.filename().string()] = sha384_of_file(file);
+  write_file(folder / "hearth_export.json", account.dump(2) + "\n");
+}
+
+/// A folder beside the target that goes away unless it was renamed.
+class Aside {
+ public:
+  explicit Aside(const Path& to) : to_(to) {
+    if (std::filesystem::exists(to) && !(std::filesystem::is_directory(to) && std::filesystem::is_empty(to))) {
+      fail(Kind::usage, "{} holds something already; name a new folder", to.string());
+    }
+    const Path parent = std::filesystem::absolute(to).lexically_normal().parent_path();
+    make_folder(parent);
+    folder_ = parent / fmt::format(".{}.{}.tmp", std::filesystem::absolute(to).filename().string(), ::getpid());
+    make_folder(folder_);
+  }
+  ~Aside() {
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+  }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+  const Path& folder() const { return folder_; }
+  void commit() {
+    sync_path(folder_);
+    std::error_code ignored;
+    std::filesystem::remove(to_, ignored);  // an empty folder
+    rename_durably(folder_, to_);
+    folder_.clear();
+  }
+
+ private:
+  Path to_;
+  Path folder_;
+};
+
+}  // namespace
+
+Dtype stored_dtype(const std::string& name) {
+  if (name == "f32" || name == "float32") return Dtype::f32;
+  if (name == "bf16" || name == "bfloat16") return Dtype::bf16;
+  if (name == "f16" || name == "float16") return Dtype::f16;
+  fail(Kind::usage, "--dtype {}: f32, bf16 or f16", name);
+}
+
+ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOptions& options,
+                       Environment& environment) {
+  World world(environment, options.threads.value_or(default_threads(environment)));
+  if (world.size() > 1) fail(Kind::usage, "export runs on one rank: start it without mpirun");
+  Aside aside(to);
+  ExportReport report;
+  LoadOptions load;
+  load.threads = options.threads;
+  load.capacity = 256;
+  {
+    const OpenedModel opened(model_or_run);
+    report.dtype = options.dtype.value_or(opened.dtype());
+    report.parameters = opened.config().parameters();
+    report.files = write_folder(opened, aside.folder(), report.dtype, options.shard_bytes);
+  }
+  load.dtype = report.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
+  LoadedModel trained(model_or_run, load, environment, world);
+  {
+    LoadedModel reread(aside.folder(), load, environment, world);
+    compare(trained, reread, report);
+  }
+  write_account(trained.opened, aside.folder(), report);
+  aside.commit();
+  return report;
+}
+
+}  // namespace hearth

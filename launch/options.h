@@ -1,0 +1,44 @@
+// The words behind a verb: positional arguments and options, checked; --help on one screen.
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <string>
+#include <vector>
+
+#include "launch/verbs.h"
+
+namespace hearth {
+
+/// What a verb accepts and what its --help says.
+class Options {
+ public:
+  /// usage: "train RECIPE [options]"; about: what it does, in a sentence or two; positional: names of the words without
+  /// dashes, all required.
+  Options(std::string usage, std::string about, std::vector<std::string> positional);
+
+  /// Options are declared as Boost.Program_options does: options.add()("input,i", value<string>(), "meaning").
+  boost::program_options::options_description_easy_init add() { return visible_.add_options(); }
+
+  /// Reads the words. Returns false after printing help (asked for by --help). Throws Kind::usage naming the word that
+  /// is unknown, doubled, missing or of a wrong form, and how to get help.
+  bool parse(const Words& words);
+
+  bool has(const std::string& name) const { return values_.count(name) > 0; }
+  template <class T>
+  T as(const std::string& name) const {
+    return values_[name].as<T>();
+  }
+  /// REQUIRES: has(name). The value of a positional word or of an option that is text.
+  std::string text(const std::string& name) const { return as<std::string>(name); }
+
+ private:
+  std::string verb() const { return usage_.substr(0, usage_.find(' ')); }
+
+  std::string usage_;
+  std::string about_;
+  std::vector<std::string> positional_;
+  boost::program_options::options_description visible_;
+  boost::program_options::variables_map values_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,99 @@
+// eval MODEL_OR_RUN --data F [--qa F]: loss, perplexity, exact match, as JSON.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/tokenizer_encoder.h"
+#include "launch/loaded_model.h"
+#include "launch/options.h"
+#include "trainer/evaluate.h"
+#include "trainer/run_data.h"
+#include "trainer/step.h"
+
+namespace hearth {
+
+namespace {
+
+namespace po = boost::program_options;
+
+/// Token stores of evaluations: content-keyed and verified like any, in the system's folder for temporary files.
+Path cache_folder(const Options& options) {
+  if (options.has("cache-dir")) return options.text("cache-dir");
+  return std::filesystem::temp_directory_path() / fmt::format("hearth-cache-{}", ::getuid());
+}
+
+Prepared prepare_file(const std::string& path, std::int64_t cutoff, const OpenedModel& model, const Path& cache,
+                      World& world) {
+  DataOptions options;
+  options.datasets = {DatasetSource{.path = path}};
+  options.rules.stage = DataStage::pt;
+  options.cutoff_len = cutoff;
+  options.packing = Packing::none;
+  options.overflow = Overflow::split;
+  options.vocabulary = model.config().vocabulary;
+  options.cache_dir = cache;
+  options.side_folder = cache;
+  const Together together = together_of(world.all());
+  if (!model.tokenizer()) return prepare(options, nullptr, together);
+  const TokenizerEncoder encoder(*model.tokenizer());
+  return prepare(options, &encoder, together);
+}
+
+}  // namespace
+
+int verb_eval(const Words& words, Environment& environment) {
+  Options options(
+      "eval MODEL_OR_RUN --data FILE [--qa FILE] [options]",
+      "Mean loss (nats per token) and perplexity of a Hugging Face folder, a checkpoint or a run on texts or rows, and "
+      "the\n"
+      "share of questions (rows of prompt and completion) whose greedy answer is exactly the completion. Prints JSON.\n"
+      "Runs alone or under mpirun.",
+      {"MODEL_OR_RUN"});
+  options.add()("data,d", po::value<std::string>(), "texts: a file, folder or glob (.txt .md .jsonl .jsonl.zst)")(
+      "qa", po::value<std::string>(), "questions: rows of prompt and completion")(
+      "cutoff-len", po::value<std::int64_t>(),
+      "tokens of a row; longer texts are cut into several (default: 2048 or the model's limit)")(
+      "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")(
+      "threads", po::value<int>(), "CPU threads per rank")("cache-dir", po::value<std::string>(),
+                                                           "where tokenised data is kept");
+  if (!options.parse(words)) return 0;
+  if (!options.has("data") && !options.has("qa")) fail(Kind::usage, "eval needs --data FILE, --qa FILE or both");
+  LoadOptions load;
+  if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
+  if (options.has("threads")) load.threads = options.as<int>("threads");
+  World world(environment, load.threads.value_or(default_threads(environment)));
+  if (options.has("cutoff-len")) {
+    load.capacity = options.as<std::int64_t>("cutoff-len");
+    if (load.capacity < 2) fail(Kind::usage, "--cutoff-len {}: at least 2", load.capacity);
+  }
+  LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
+  const std::int64_t cutoff = model.stage->capacity();
+  nlohmann::ordered_json result;
+  result["model"] = model.opened.name();
+  if (options.has("data")) {
+    const Prepared data = prepare_file(options.text("data"), cutoff, model.opened, cache_folder(options), world);
+    if (data.train.trained() == 0) fail(Kind::data, "{} has no token that is to be predicted", options.text("data"));
+    const double loss = mean_loss(*model.stage, model.mesh, model.backend->memory(), DatasetRows(data.train));
+    result["loss"] = loss;
+    result["perplexity"] = std::exp(loss);
+    result["rows"] = data.train.rows();
+    result["tokens"] = data.train.tokens();
+    result["trained_tokens"] = data.train.trained();
+  }
+  if (options.has("qa")) {
+    const Path cache = cache_folder(options);
+    const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache, cache, tokenizer_of(model.opened),
+                                                 together_of(world.all()));
+    const auto matches = exact_matches(*model.stage, model.mesh, DatasetRows(questions.train));
+    const auto right = std::count(matches.begin(), matches.end(), true);
+    result["questions"] = matches.size();
+    result["answered_exactly"] = right;
+    result["exact_match"] = static_cast<double>(right) / static_cast<double>(matches.size());
+  }
+  if (world.first()) fmt::print("{}\n", result.dump(2));
+  return 0;
+}
+
+}  // namespace hearth

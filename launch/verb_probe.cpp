@@ -1,0 +1,201 @@
+// probe MODEL --input X.safetensors --output Y.safetensors: hold hearth against another implementation.
+#include <algorithm>
+#include <cstring>
+
+#include "launch/loaded_model.h"
+#include "launch/options.h"
+#include "model/hf/names.h"
+#include "model/hf/safetensors.h"
+#include "model/hf/safetensors_writer.h"
+#include "trainer/probe.h"
+#include "trainer/step.h"
+
+namespace hearth {
+
+namespace {
+
+namespace po = boost::program_options;
+
+struct Input {
+  std::vector<Row> rows;
+  std::vector<std::uint64_t> dims;  // of input_ids
+};
+
+std::vector<std::int32_t> integers(const hf::SafetensorsFile& file, const std::string& name) {
+  const hf::TensorInfo& info = file.info(name);
+  const auto bytes = file.bytes(name);
+  std::vector<std::int32_t> values(info.elements());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::int64_t value = 0;
+    if (info.dtype == hf::Stored::i64) {
+      std::memcpy(&value, bytes.data() + 8 * i, 8);
+    } else if (info.dtype == hf::Stored::i32) {
+      std::int32_t narrow = 0;
+      std::memcpy(&narrow, bytes.data() + 4 * i, 4);
+      value = narrow;
+    } else {
+      fail(Kind::data, "{}: {} is {}; I32 or I64 is read", file.path().string(), name, hf::name_of(info.dtype));
+    }
+    if (value < -100 || value > std::numeric_limits<std::int32_t>::max()) {
+      fail(Kind::data, "{}: {}[{}] is {}", file.path().string(), name, i, value);
+    }
+    values[i] = static_cast<std::int32_t>(value);
+  }
+  return values;
+}
+
+void check_ids(const hf::SafetensorsFile& file, const char* name, std::span<const std::int32_t> ids,
+               std::int64_t lowest, std::int64_t vocabulary) {
+  for (const std::int32_t id : ids) {
+    if (id == -100 && lowest < 0) continue;
+    if (id < 0 || id >= vocabulary) {
+      fail(Kind::data, "{}: {} holds {}; this model has the ids 0 to {}", file.path().string(), name, id,
+           vocabulary - 1);
+    }
+  }
+}
+
+Input read_input(const Path& path, std::int64_t vocabulary) {
+  const hf::SafetensorsFile file(path);
+  Input input;
+  input.dims = file.info("input_ids").dims;
+  const auto ids = integers(file, "input_ids");
+  check_ids(file, "input_ids", ids, 0, vocabulary);
+  std::vector<std::int32_t> labels;
+  if (file.has("labels")) {
+    labels = integers(file, "labels");
+    if (file.info("labels").dims != input.dims) {
+      fail(Kind::data, "{}: labels are {} and input_ids {}", path.string(), file.info("labels").shape(),
+           file.info("input_ids").shape());
+    }
+    check_ids(file, "labels", labels, -100, vocabulary);
+  }
+  if (ids.empty() || input.dims.empty() || input.dims.size() > 2) {
+    fail(Kind::data, "{}: input_ids are {}; (B, S), or (T) with document_starts, is read", path.string(),
+         file.info("input_ids").shape());
+  }
+  if (input.dims.size() == 1) {
+    std::vector<std::int32_t> starts;
+    if (file.has("document_starts")) starts = integers(file, "document_starts");
+    const auto size = static_cast<std::int32_t>(ids.size());
+    const bool good = starts.empty() ||
+                      (starts.front() == 0 && starts.back() <= size && std::is_sorted(starts.begin(), starts.end()) &&
+                       std::adjacent_find(starts.begin(), starts.end()) == starts.end());
+    if (!good) fail(Kind::data, "{}: document_starts must begin with 0 and rise to at most {}", path.string(), size);
+    input.rows.push_back(labelled_row(ids, labels, starts));
+    return input;
+  }
+  const auto length = static_cast<std::ptrdiff_t>(input.dims[1]);
+  for (std::ptrdiff_t at = 0; at < static_cast<std::ptrdiff_t>(ids.size()); at += length) {
+    const auto part = [&](const std::vector<std::int32_t>& of) {
+      return of.empty() ? of : std::vector<std::int32_t>(of.begin() + at, of.begin() + at + length);
+    };
+    input.rows.push_back(labelled_row(part(ids), part(labels)));
+  }
+  return input;
+}
+
+void write_output(const Path& path, const Input& input, const Probed& probed, const Transformer& model) {
+  std::vector<hf::TensorPlan> plans;
+  auto logits_dims = input.dims;
+  logits_dims.push_back(static_cast<std::uint64_t>(model.config().vocabulary));
+  plans.push_back({"logits", hf::Stored::f32, logits_dims});
+  plans.push_back({"loss", hf::Stored::f64, {1}});
+  std::map<std::string, const std::vector<float>*> gradients;
+  for (const Parameter& parameter : model.parameters()) {
+    const auto found = probed.gradients.find(parameter.name);
+    if (found == probed.gradients.end()) continue;
+    hf::TensorPlan plan{"gradient." + hf::foreign_name(parameter.name), hf::Stored::f32, {}};
+    for (int i = 0; i < parameter.full.count; ++i) plan.dims.push_back(static_cast<std::uint64_t>(parameter.full[i]));
+    gradients[plan.name] = &found->second;
+    plans.push_back(std::move(plan));
+  }
+  hf::SafetensorsWriter writer(path, std::move(plans));
+  for (const hf::TensorPlan& plan : writer.order()) {
+    if (plan.name == "loss") {
+      writer.append(&probed.loss, sizeof probed.loss);
+    } else if (plan.name == "logits") {
+      for (const auto& row : probed.logits) writer.append_f32(row.data(), row.size());
+    } else {
+      writer.append_f32(gradients[plan.name]->data(), gradients[plan.name]->size());
+    }
+  }
+  writer.commit();
+}
+
+std::int64_t whole_number(const std::string& key, const std::string& value, std::int64_t low, std::int64_t high) {
+  char* end = nullptr;
+  const long long number = std::strtoll(value.c_str(), &end, 10);
+  if (value.empty() || *end != '\0' || number < low || number > high) {
+    fail(Kind::usage, "--set {}={}: a whole number from {} to {}", key, value, low, high);
+  }
+  return number;
+}
+
+void apply(const std::string& word, LoadOptions& load) {
+  const std::size_t equals = word.find('=');
+  const std::string key = word.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
+  if (key == "dtype") {
+    load.dtype = compute_dtype(value);
+  } else if (key == "label_smoothing_factor") {
+    char* end = nullptr;
+    load.label_smoothing = std::strtod(value.c_str(), &end);
+    if (value.empty() || *end != '\0' || !(load.label_smoothing >= 0 && load.label_smoothing < 1)) {
+      fail(Kind::usage, "--set {}: from 0 to below 1", word);
+    }
+  } else if (key == "zero_stage") {
+    load.zero_stage = static_cast<int>(whole_number(key, value, 0, 3));
+  } else if (key == "gradient_checkpointing") {
+    load.recompute = value == "true" ? 1 : value == "false" ? 0 : whole_number(key, value, 0, 100000);
+  } else if (key == "threads_per_rank") {
+    load.threads = static_cast<int>(whole_number(key, value, 1, 1024));
+  } else {
+    fail(Kind::usage,
+         "--set {}: probe knows dtype, label_smoothing_factor, zero_stage, gradient_checkpointing and "
+         "threads_per_rank",
+         word);
+  }
+}
+
+}  // namespace
+
+int verb_probe(const Words& words, Environment& environment) {
+  Options options(
+      "probe MODEL --input X.safetensors --output Y.safetensors [--gradients] [--set key=value ...]",
+      "X holds input_ids (B, S), or (T) with document_starts, and optionally labels (not shifted, -100: none); Y gets\n"
+      "logits (f32), loss (f64, mean over the valid targets) and with --gradients gradient.NAME under the checkpoint's "
+      "own\n"
+      "names. Runs alone or under mpirun. --set: dtype, label_smoothing_factor, zero_stage, gradient_checkpointing,\n"
+      "threads_per_rank.",
+      {"MODEL"});
+  options.add()("input,i", po::value<std::string>(), "the tokens")(
+      "output,o", po::value<std::string>(), "the file to write")("gradients", "of the loss, for every parameter")(
+      "set", po::value<Words>()->composing(), "key=value");
+  if (!options.parse(words)) return 0;
+  for (const char* name : {"input", "output"}) {
+    if (!options.has(name)) fail(Kind::usage, "probe needs --{} FILE", name);
+  }
+  LoadOptions load;
+  for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply(word, load);
+  load.trainable = options.has("gradients");
+  const OpenedModel opened(options.text("MODEL"));
+  const Input input = read_input(options.text("input"), opened.config().vocabulary);
+  const ListedRows rows(input.rows);
+  load.capacity = capacity_for(rows, 1);
+  if (load.capacity > opened.config().max_positions) {
+    fail(Kind::data, "{}: rows of {} tokens, and the model reads at most {}", options.text("input"), load.capacity,
+         opened.config().max_positions);
+  }
+  World world(environment, load.threads.value_or(default_threads(environment)));
+  LoadedModel model(options.text("MODEL"), load, environment, world);
+  const Probed probed = probe(*model.stage, *model.groups, model.mesh, model.backend->memory(), rows,
+                              {.gradients = options.has("gradients")});
+  if (world.first()) {
+    write_output(options.text("output"), input, probed, model.transformer);
+    fmt::print("{}: {} row(s), loss {:.8g}\n", options.text("output"), rows.count(), probed.loss);
+  }
+  return 0;
+}
+
+}  // namespace hearth

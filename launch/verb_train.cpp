@@ -1,0 +1,61 @@
+// train RECIPE: the main job.
+#include <csignal>
+
+#include "launch/options.h"
+#include "launch/version.h"
+#include "trainer/run.h"
+
+namespace hearth {
+
+namespace {
+
+namespace po = boost::program_options;
+
+// Written by the handler, read between steps. A signal can reach nothing else.
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_signal(int) {
+  interrupted = 1;
+}
+
+ProgressStyle style_named(const std::string& name, const Environment& environment) {
+  if (name == "bar") return ProgressStyle::bar;
+  if (name == "lines") return ProgressStyle::lines;
+  if (name == "none") return ProgressStyle::none;
+  if (name == "auto") return environment.launcher_terminal ? ProgressStyle::bar : ProgressStyle::lines;
+  fail(Kind::usage, "--progress {}: bar, lines or none", name);
+}
+
+}  // namespace
+
+int verb_train(const Words& words, Environment& environment) {
+  Options options(
+      "train RECIPE [--set key=value ...] [--progress bar|lines|none]",
+      "Trains by a recipe and leaves checkpoints, trainer_log.jsonl and report.html in its output_dir. The same\n"
+      "command again continues from the newest good checkpoint, on any number of ranks. Alone or under mpirun:\n"
+      "    mpirun -n 2 hearth train recipe.yaml\n"
+      "SIGUSR1 saves a checkpoint and ends with code 10.",
+      {"RECIPE"});
+  options.add()("set", po::value<std::vector<std::string>>()->composing(), "key=value: replaces a key of the recipe")(
+      "progress", po::value<std::string>()->default_value("auto"),
+      "bar, lines or none; a bar where the output is a terminal");
+  if (!options.parse(words)) return 0;
+  const ProgressStyle style = style_named(options.text("progress"), environment);
+  const Recipe recipe = read_recipe(options.text("RECIPE"), options.has("set") ? options.as<Words>("set") : Words());
+  const int threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
+  World world(environment, threads);
+  if (world.first() && style != ProgressStyle::none) {
+    for (const std::string& note : recipe.notes) fmt::print("note: {}\n", note);
+  }
+  std::signal(SIGUSR1, on_signal);
+  RunContext context = {world.all(),
+                        [&](std::optional<Bf16Products> products) { return make_device(environment, world, threads, products); },
+                        threads,
+                        program_name(),
+                        style,
+                        environment.colors};
+  context.interrupted = &interrupted;
+  return train(recipe, context) == RunEnd::interrupted ? exit_code(Kind::preempted) : 0;
+}
+
+}  // namespace hearth

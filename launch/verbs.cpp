@@ -1,0 +1,91 @@
+#include "launch/verbs.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "launch/version.h"
+
+namespace hearth {
+
+namespace {
+
+struct Verb {
+  std::string_view name;
+  std::string_view meaning;
+  int (*run)(const Words&, Environment&);
+};
+
+constexpr std::array<Verb, 9> verbs = {{
+    {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare},
+    {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train},
+    {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval},
+    {"generate", "continue a text", verb_generate},
+    {"export", "write a trained run as a Hugging Face folder", verb_export},
+    {"tokenize", "token ids of a file", verb_tokenize},
+    {"probe", "logits, loss and gradients of given tokens, as safetensors", verb_probe},
+    {"inspect", "what a model, checkpoint, token store or run holds", verb_inspect},
+    {"recipe", "list, show, copy and check recipes", verb_recipe},
+}};
+
+std::string help() {
+  std::string text =
+      "usage: hearth VERB [words] [options]\n"
+      "       mpirun -n RANKS hearth train RECIPE [--set key=value ...]\n\n"
+      "hearth trains and runs language models on private text, on hardware of your own, without a network.\n\nverbs:\n";
+  for (const Verb& verb : verbs) text += fmt::format("  {:<10} {}\n", verb.name, verb.meaning);
+  text +=
+      "\n`hearth VERB --help` tells more; `hearth recipe list` shows recipes to start from; --version says what this "
+      "is.\n"
+      "\nexit codes: 0 done, 2 usage or recipe, 3 data or model, 4 machine or lock, 5 NaN, 6 storage, 7 integrity,\n"
+      "10 interrupted with a checkpoint, 17 a result failed its check, 70 a defect of hearth\n";
+  return text;
+}
+
+/// Letters that differ between two words (Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+[[noreturn]] void refuse(const std::string& word) {
+  const auto nearest = std::min_element(verbs.begin(), verbs.end(), [&](const Verb& a, const Verb& b) {
+    return distance(word, a.name) < distance(word, b.name);
+  });
+  const std::string hint = distance(word, nearest->name) <= 2 ? fmt::format("; did you mean `{}`?", nearest->name) : "";
+  fail(Kind::usage, "there is no verb `{}`{} (`hearth --help` lists them)", word, hint);
+}
+
+}  // namespace
+
+int run_verb(const Words& words, Environment& environment) {
+  if (words.empty()) {
+    std::fputs(help().c_str(), stderr);
+    return exit_code(Kind::usage);
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    std::fputs(help().c_str(), stdout);
+    return 0;
+  }
+  if (words[0] == "--version") {
+    std::fputs(version_text(environment).c_str(), stdout);
+    return 0;
+  }
+  for (const Verb& verb : verbs) {
+    if (verb.name == words[0]) return verb.run(Words(words.begin() + 1, words.end()), environment);
+  }
+  refuse(words[0]);
+}
+
+}  // namespace hearth

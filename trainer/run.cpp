@@ -1,0 +1,401 @@
+#include "trainer/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "data/sampler.h"
+#include "optim/schedule.h"
+#include "trainer/evaluate.h"
+#include "trainer/report.h"
+#include "trainer/run_data.h"
+#include "trainer/run_model.h"
+#include "trainer/run_start.h"
+#include "trainer/step.h"
+#include "trainer/weights.h"
+
+namespace hearth {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point then) {
+  return std::chrono::duration<double>(Clock::now() - then).count();
+}
+
+Schedule schedule_of(const Recipe& recipe, std::int64_t steps) {
+  const Recipe::Train& train = recipe.train;
+  Schedule schedule;
+  switch (train.lr_scheduler_type) {
+    case Recipe::Scheduler::cosine:
+      schedule.kind = Schedule::Kind::cosine;
+      break;
+    case Recipe::Scheduler::cosine_with_min_lr:
+      schedule.kind = Schedule::Kind::cosine_with_min_lr;
+      break;
+    case Recipe::Scheduler::linear:
+      schedule.kind = Schedule::Kind::linear;
+      break;
+    case Recipe::Scheduler::constant:
+    case Recipe::Scheduler::constant_with_warmup:
+      schedule.kind = Schedule::Kind::constant;
+      break;
+    case Recipe::Scheduler::warmup_stable_decay:
+      schedule.kind = Schedule::Kind::warmup_stable_decay;
+      break;
+  }
+  schedule.peak = train.learning_rate;
+  schedule.steps = steps;
+  const auto part = [steps](double ratio) {
+    return static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(steps)));
+  };
+  schedule.warmup = train.warmup_steps.value_or(part(train.warmup_ratio.value_or(0)));
+  schedule.floor = train.min_lr_ratio;
+  schedule.decay_steps = part(train.decay_ratio);
+  return schedule;
+}
+
+/// Everything of one job, in the order in which it comes to be.
+class Job {
+ public:
+  Job(const Recipe& recipe, const RunContext& context);
+  RunEnd run();
+
+ private:
+  bool first() const { return context_.world.rank() == 0; }
+  void note(const std::string& text) { progress_.note(text); }
+  Sampler sampler() const;
+  void place_rows();
+  void fill();
+  void check_state(const RunState& state) const;
+  void evaluate(StepRecord& record);
+  void one_step(std::int64_t step);
+  [[noreturn]] void stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen);
+  bool save(std::int64_t step);
+  bool save_is_due(std::int64_t step, bool& interrupted);
+  StepRecord record_of(std::int64_t step) const;
+  void finish();
+  ReportFacts facts() const;
+
+  const Recipe& recipe_;
+  const RunContext& context_;
+  Progress progress_;
+  RunStart start_;
+  std::unique_ptr<CheckpointReader> resumed_;
+  RunModel model_;
+  Prepared data_;
+  std::optional<Prepared> questions_;
+  DatasetRows rows_;
+  std::optional<DatasetRows> eval_rows_;
+  std::optional<DatasetRows> question_rows_;
+  StepRows step_rows_;
+  std::unique_ptr<Backend> backend_;
+  Bf16Products products_ = Bf16Products::widened;
+  Mesh mesh_;
+  Transformer transformer_;
+  std::unique_ptr<Groups> groups_;
+  std::unique_ptr<Stage> stage_;
+  std::unique_ptr<Stepper> stepper_;
+  std::unique_ptr<MetricsLog> log_;
+
+  std::int64_t steps_ = 0;  // of the whole run
+  std::int64_t begun_ = 0;  // steps that were done before this attempt
+  RunState state_;
+  std::string parent_;
+  Clock::time_point began_ = Clock::now();
+  Clock::time_point saved_ = Clock::now();
+  std::int64_t tokens_before_ = 0;
+  std::optional<double> eval_before_, eval_after_, matched_before_, matched_after_;
+};
+
+Prepared questions_of(const Recipe& recipe, const RunModel& model, Communicator& world) {
+  if (!model.tokenizer) fail(Kind::usage, "domain_qa needs a tokenizer: the model's folder has none");
+  const std::int64_t longest = std::min<std::int64_t>(2048, model.config.max_positions);
+  return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, recipe.output.output_dir,
+                           *model.tokenizer, together_of(world));
+}
+
+Job::Job(const Recipe& recipe, const RunContext& context)
+    : recipe_(recipe),
+      context_(context),
+      progress_(context.world.rank() == 0 ? context.progress : ProgressStyle::none, context.colors,
+                recipe.output.logging_steps, context.out),
+      start_(start_run(recipe, context.world, context.program)),
+      model_(run_model(recipe, together_of(context.world))),
+      data_(prepare_data(recipe, model_, together_of(context.world))),
+      rows_(data_.train),
+      mesh_(context.world, MeshShape{.data = context.world.size()}),
+      transformer_(model_.config, recipe.train.label_smoothing_factor,
+                   recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal) {
+  for (const std::string& text : start_.notes) note("note: " + text);
+  if (data_.eval) eval_rows_.emplace(*data_.eval);
+  if (recipe.eval.domain_qa) {
+    questions_.emplace(questions_of(recipe, model_, context.world));
+    question_rows_.emplace(questions_->train);
+  }
+  if (start_.checkpoint) {
+    resumed_ = std::make_unique<CheckpointReader>(*start_.checkpoint, first() ? Verify::all : Verify::nothing);
+    state_ = resumed_->state();
+    parent_ = resumed_->digest();
+  }
+  place_rows();
+  std::optional<Bf16Products> products;
+  if (resumed_) {
+    products = state_.more.value("bf16_products", "widened") == "native" ? Bf16Products::native : Bf16Products::widened;
+  }
+  ChosenDevice device = context.make_device(products);
+  backend_ = std::move(device.backend);
+  products_ = device.products;
+  fill();
+}
+
+Sampler Job::sampler() const {
+  const std::int64_t rows = data_.train.rows();
+  const std::optional<std::int64_t> end =
+      recipe_.train.max_steps ? std::nullopt
+                              : std::optional(Sampler::positions_in(recipe_.train.num_train_epochs, rows));
+  return {Key(static_cast<std::uint64_t>(recipe_.train.seed)).with("order"), rows, step_rows_.rows,
+          recipe_.data.shuffle ? Order::shuffled : Order::as_in_file, end};
+}
+
+/// How many rows a step has: as the first start fixed it.
+void Job::place_rows() {
+  const int ranks = context_.world.size();
+  if (resumed_) {
+    check_state(state_);
+    step_rows_ = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
+  } else {
+    step_rows_ = rows_of_first_start(recipe_, ranks);
+    state_.microbatches = step_rows_.microbatches;
+    state_.microbatch_rows = step_rows_.microbatch;
+    state_.rows_of_epoch = data_.train.rows();
+    state_.seed = static_cast<std::uint64_t>(recipe_.train.seed);
+    state_.more["data"] = data_.train.store().key();
+  }
+  state_.recipe = resolved_yaml(recipe_);
+  steps_ = recipe_.train.max_steps ? *recipe_.train.max_steps : sampler().steps();
+  begun_ = state_.step;
+  tokens_before_ = state_.tokens;
+}
+
+void Job::check_state(const RunState& state) const {
+  if (!resumed_->has_moments()) {
+    fail(Kind::usage, "{} was saved with save_only_model: it has no optimizer state and cannot be continued",
+         resumed_->path().string());
+  }
+  const std::string store = state.more.value("data", "");
+  if (store != data_.train.store().key() || state.rows_of_epoch != data_.train.rows()) {
+    fail(Kind::data,
+         "the data changed since this run began ({} rows then, {} now): put the files back, or begin a new run in "
+         "another output_dir",
+         state.rows_of_epoch, data_.train.rows());
+  }
+}
+
+void Job::fill() {
+  const int stage = zero_stage(recipe_, context_.world.size());
+  Ops& ops = backend_->ops();
+  Memory& memory = backend_->memory();
+  groups_ = std::make_unique<Groups>(transformer_, mesh_,
+                                     GroupOptions{stage, recipe_.train.dtype, true, context_.poison}, ops, memory);
+  StageOptions options;
+  options.compute = recipe_.train.dtype;
+  options.recompute = recipe_.train.gradient_checkpointing;
+  options.capacity = capacity_for(rows_, step_rows_.microbatch);
+  for (const auto& some : {&eval_rows_, &question_rows_}) {
+    if (*some) options.capacity = std::max(options.capacity, capacity_for(**some, 1));
+  }
+  stage_ = std::make_unique<Stage>(transformer_, *groups_, mesh_, ops, memory, options);
+  StepOptions step;
+  step.microbatch_rows = step_rows_.microbatch;
+  step.adamw = {.beta1 = recipe_.train.adam_beta1,
+                .beta2 = recipe_.train.adam_beta2,
+                .epsilon = recipe_.train.adam_epsilon,
+                .decay = recipe_.train.weight_decay};
+  step.max_norm = recipe_.train.max_grad_norm;
+  stepper_ = std::make_unique<Stepper>(*stage_, *groups_, mesh_, ops, memory, rows_, step);
+  if (resumed_) {
+    fill_from_checkpoint(*groups_, *resumed_, true);
+  } else if (model_.base) {
+    model_.base->fill(*groups_);
+  } else {
+    fill_fresh(*groups_, static_cast<std::uint64_t>(recipe_.train.seed));
+  }
+}
+
+StepRecord Job::record_of(std::int64_t step) const {
+  StepRecord record;
+  record.step = step;
+  record.total_steps = steps_;
+  record.elapsed = seconds_since(began_);
+  const auto done = static_cast<double>(step - begun_);
+  record.remaining = done > 0 ? record.elapsed / done * static_cast<double>(steps_ - step) : 0;
+  record.tokens = state_.tokens;
+  record.trained_tokens = state_.trained_tokens;
+  record.throughput = record.elapsed > 0 ? static_cast<double>(state_.tokens - tokens_before_) / record.elapsed : 0;
+  record.epoch = static_cast<double>(state_.row) / static_cast<double>(data_.train.rows());
+  record.peak_memory = backend_->memory().peak();
+  return record;
+}
+
+void Job::evaluate(StepRecord& record) {
+  if (eval_rows_) record.eval_loss = mean_loss(*stage_, mesh_, backend_->memory(), *eval_rows_);
+  if (question_rows_) {
+    const auto matches = exact_matches(*stage_, mesh_, *question_rows_);
+    record.exact_match =
+        static_cast<double>(std::count(matches.begin(), matches.end(), true)) / static_cast<double>(matches.size());
+  }
+  if (!record.eval_loss && !record.exact_match) return;
+  std::string text = fmt::format("after step {}:", record.step);
+  if (record.eval_loss) text += fmt::format("  held-out loss {:.4f}", *record.eval_loss);
+  if (record.exact_match) text += fmt::format("  questions answered exactly {:.1f} %", 100 * *record.exact_match);
+  note(text);
+  if (record.eval_loss)
+    state_.best_eval_loss = std::min(*record.eval_loss, state_.best_eval_loss.value_or(*record.eval_loss));
+}
+
+void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen) {
+  const Trouble trouble = stepper_->diagnose(chosen);
+  progress_.end();
+  fail(Kind::numeric,
+       "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
+       "update was "
+       "left out on every rank and the run stops; its last checkpoint is good. Lower learning_rate, or raise "
+       "warmup_steps",
+       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank);
+}
+
+void Job::one_step(std::int64_t step) {
+  const std::vector<std::int64_t> chosen = sampler().rows_of(step);
+  const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
+  if (!result.updated) stop_on_trouble(step, chosen);
+  if (step == begun_ && result.spare > 0) {
+    note(fmt::format("note: {} microbatches a step on {} ranks leave {} places of the last round empty",
+                     result.microbatches, context_.world.size(), result.spare));
+  }
+  state_.step = step + 1;
+  state_.row += static_cast<std::int64_t>(chosen.size());
+  state_.tokens += result.tokens;
+  state_.trained_tokens += result.trained;
+  state_.last_loss = result.loss;
+  StepRecord record = record_of(step + 1);
+  record.loss = result.loss;
+  record.rate = result.rate;
+  record.norm = result.norm;
+  progress_.step(record);
+  const bool by_steps = recipe_.eval.eval_strategy == Recipe::EvalStrategy::steps && recipe_.eval.eval_steps &&
+                        (step + 1) % *recipe_.eval.eval_steps == 0;
+  if (by_steps || step + 1 == steps_) {
+    evaluate(record);
+    eval_after_ = record.eval_loss;
+    matched_after_ = record.exact_match;
+  }
+  if (log_) log_->append(record);
+}
+
+/// All ranks agree: a signal on any of them counts, and the first rank's clock.
+bool Job::save_is_due(std::int64_t step, bool& interrupted) {
+  const auto& minutes = recipe_.output.save_every_minutes;
+  std::int64_t flags[2] = {context_.interrupted != nullptr && *context_.interrupted != 0 ? 1 : 0,
+                           first() && minutes && seconds_since(saved_) >= 60 * *minutes ? 1 : 0};
+  context_.world.sum(Tensor(flags, Dtype::i64, {2})).wait();
+  interrupted = flags[0] > 0;
+  return interrupted || flags[1] > 0 || step == steps_ || step % recipe_.output.save_steps == 0;
+}
+
+bool Job::save(std::int64_t step) {
+  const bool moments = !recipe_.output.save_only_model;
+  state_.more["bf16_products"] = products_ == Bf16Products::native ? "native" : "widened";
+  SaveOptions options;
+  options.program = context_.program;
+  options.parent = parent_;
+  options.limit = recipe_.output.save_total_limit;
+  CarriedFiles files = model_.files;
+  files.emplace_back("recipe.yaml", state_.recipe);
+  const SaveResult result = save_checkpoint(context_.world, recipe_.output.output_dir, state_,
+                                            owned_pieces(*groups_, moments), files, options);
+  saved_ = Clock::now();
+  for (const std::string& text : result.notes) note("note: " + text);
+  if (!result.committed) {
+    note(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
+    if (step == steps_) fail(result.kind, "the last checkpoint could not be saved: {}", result.text);
+    return false;
+  }
+  parent_ = result.digest;
+  return true;
+}
+
+RunEnd Job::run() {
+  if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
+  note(fmt::format(
+      "{} parameters, {}, {} rank(s) x {} thread(s), ZeRO {}, {} rows of at most {} tokens, {} a step, {} steps",
+      model_.config.parameters(), name_of(recipe_.train.dtype), context_.world.size(), context_.threads,
+      zero_stage(recipe_, context_.world.size()), data_.train.rows(), data_.train.longest_row(), step_rows_.rows,
+      steps_));
+  if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
+  if (begun_ >= steps_) {
+    note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
+                     begun_));
+    return RunEnd::finished;
+  }
+  if (begun_ == 0) {
+    StepRecord before = record_of(0);
+    evaluate(before);
+    eval_before_ = before.eval_loss;
+    matched_before_ = before.exact_match;
+    if (log_ && (before.eval_loss || before.exact_match)) log_->append(before);
+  }
+  began_ = Clock::now();
+  saved_ = Clock::now();
+  for (std::int64_t step = begun_; step < steps_; ++step) {
+    one_step(step);
+    bool interrupted = false;
+    if (save_is_due(step + 1, interrupted)) {
+      const bool saved = save(step + 1);
+      if (interrupted && step + 1 < steps_) {
+        progress_.end();
+        if (!saved) fail(Kind::storage, "interrupted at step {}, and no checkpoint could be saved", step + 1);
+        note(fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on", step + 1));
+        return RunEnd::interrupted;
+      }
+    }
+    if (context_.after_step) context_.after_step(step + 1);
+  }
+  finish();
+  return RunEnd::finished;
+}
+
+ReportFacts Job::facts() const {
+  ReportFacts facts;
+  facts.title = Path(recipe_.output.output_dir).filename().string();
+  facts.model = fmt::format("{}, {} parameters", name_of(model_.config.architecture), model_.config.parameters());
+  facts.mesh = fmt::format("{} rank(s) x {} thread(s), ZeRO {}, {}", context_.world.size(), context_.threads,
+                           zero_stage(recipe_, context_.world.size()), name_of(recipe_.train.dtype));
+  facts.program = context_.program;
+  facts.machine = backend_->description();
+  facts.recipe = state_.recipe;
+  facts.counts = data_.counts.text();
+  return facts;
+}
+
+void Job::finish() {
+  progress_.end();
+  if (!first()) return;
+  log_.reset();
+  const Path report = write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+  const double seconds = seconds_since(began_);
+  note(fmt::format("finished: {} steps in {}, {:.0f} tokens/s; the model is in {}/step-{}, the report is {}", steps_,
+                   hours(seconds), static_cast<double>(state_.tokens - tokens_before_) / seconds,
+                   recipe_.output.output_dir, steps_, report.string()));
+}
+
+}  // namespace
+
+RunEnd train(const Recipe& recipe, const RunContext& context) {
+  check_against(recipe, context.world.size());
+  Job job(recipe, context);
+  return job.run();
+}
+
+}  // namespace hearth

@@ -1,0 +1,47 @@
+// One training job from a checked recipe to a finished run: who does what in which order.
+#pragma once
+
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kernels/backend.h"
+#include "parallel/communicator.h"
+#include "parallel/gather_pool.h"
+#include "trainer/progress.h"
+#include "trainer/recipe.h"
+
+namespace hearth {
+
+/// A device, and how it multiplies bf16.
+struct ChosenDevice {
+  std::unique_ptr<Backend> backend;
+  Bf16Products products = Bf16Products::widened;
+};
+
+/// What the surroundings give a run.
+struct RunContext {
+  Communicator& world;
+  /// With a value: the way a run began to multiply bf16, and keeps; without: what is measured to be faster.
+  std::function<ChosenDevice(std::optional<Bf16Products>)> make_device;
+  int threads = 1;
+  std::string program;  // name, version and commit
+  ProgressStyle progress = ProgressStyle::lines;
+  bool colors = false;
+  std::FILE* out = stdout;
+  /// Set by a signal: commit a checkpoint after this step and end.
+  const volatile std::sig_atomic_t* interrupted = nullptr;
+  Poison poison = Poison::no;
+  /// For tests: called after each step.
+  std::function<void(std::int64_t step)> after_step = {};
+};
+
+enum class RunEnd { finished, interrupted };
+
+/// Trains, or continues what is in the recipe's output_dir. Collective over the world: every rank gives an equal
+/// recipe. Throws what goes wrong, each error with the exit code of its kind.
+RunEnd train(const Recipe& recipe, const RunContext& context);
+
+}  // namespace hearth

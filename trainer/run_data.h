@@ -1,0 +1,23 @@
+// From a recipe's data section to what data prepares.
+#pragma once
+
+#include <optional>
+
+#include "data/prepare.h"
+#include "data/tokenizer/tokenizer.h"
+#include "trainer/recipe.h"
+#include "trainer/run_model.h"
+
+namespace hearth {
+
+std::vector<DatasetSource> data_sources(const std::vector<Recipe::Dataset>& datasets, const Recipe& recipe);
+/// What prepare() is asked for. cutoff_len is resolved against the model.
+DataOptions data_options(const Recipe& recipe, const ModelConfig& config);
+/// The training rows, and the held-out ones. Collective.
+Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Together& together);
+/// Questions with answers from a file of prompt/completion rows, one row each. Collective. Throws Kind::data when one
+/// does not fit `cutoff_len` tokens.
+Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Path& side_folder,
+                           const Tokenizer& tokenizer, const Together& together);
+
+}  // namespace hearth

@@ -1,0 +1,106 @@
+#include "trainer/run_model.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "data/corpus.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "model/hf/config.h"
+#include "trainer/run_data.h"
+
+namespace hearth {
+
+namespace {
+
+constexpr const char* end_of_text = "<|endoftext|>";
+
+/// A byte-level BPE of the recipe's own texts, in the run's folder.
+Path trained_tokenizer(const Recipe& recipe, const Together& together) {
+  const Path folder = Path(recipe.output.output_dir) / "tokenizer";
+  if (together.part == 0 && !std::filesystem::exists(folder / "tokenizer.json")) {
+    BpeTrainer trainer;
+    walk_texts(find_sources(data_sources(recipe.data.datasets, recipe)),
+               [&](std::string_view text) { trainer.add(text); });
+    const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
+    make_folder(folder);
+    const nlohmann::ordered_json settings = {
+        {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_of_text}, {"add_bos_token", false}};
+    write_file(folder / "tokenizer_config.json", settings.dump(2) + "\n");
+    write_file(folder / "tokenizer.json", json);  // last: its presence says that both are there
+  }
+  together.sum(0);  // a barrier
+  return folder;
+}
+
+/// model_config with what the tokenizer knows better: the vocabulary and the tokens that begin and end a text.
+std::string completed(const std::string& text, const std::optional<Tokenizer>& tokenizer) {
+  auto json = nlohmann::ordered_json::parse(text);
+  if (!tokenizer || !json.is_object()) return text;
+  if (!json.contains("vocab_size")) json["vocab_size"] = tokenizer->vocabulary_size();
+  if (!json.contains("eos_token_id") && tokenizer->eos()) json["eos_token_id"] = *tokenizer->eos();
+  if (!json.contains("bos_token_id") && tokenizer->bos()) json["bos_token_id"] = *tokenizer->bos();
+  return json.dump(2);
+}
+
+void check_vocabulary(const RunModel& model) {
+  if (!model.tokenizer || model.tokenizer->vocabulary_size() <= model.config.vocabulary) return;
+  fail(Kind::usage,
+       "the tokenizer has {} tokens and the model's vocab_size is {}: use the tokenizer that belongs to the model, "
+       "or a model_config with vocab_size at least {}",
+       model.tokenizer->vocabulary_size(), model.config.vocabulary, model.tokenizer->vocabulary_size());
+}
+
+void replace(CarriedFiles& files, const std::string& name, std::string bytes) {
+  std::erase_if(files, [&](const auto& file) { return file.first == name; });
+  files.emplace_back(name, std::move(bytes));
+}
+
+/// The tokenizer that the recipe names or trains, and its files; nothing when it does neither.
+std::optional<Path> chosen_tokenizer(const Recipe& recipe, const Together& together) {
+  if (recipe.model.tokenizer_vocab_size) return trained_tokenizer(recipe, together);
+  if (recipe.model.tokenizer_name_or_path) return Path(*recipe.model.tokenizer_name_or_path);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Together together_of(Communicator& world) {
+  return {world.rank(), world.size(), [&world](std::int64_t mine) {
+            world.sum(Tensor(&mine, Dtype::i64, {1})).wait();
+            return mine;
+          }};
+}
+
+RunModel run_model(const Recipe& recipe, const Together& together) {
+  RunModel model;
+  if (!recipe.from_nothing()) {
+    model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path);
+    model.config = model.base->config();
+    model.tokenizer = model.base->tokenizer();
+    model.files = model.base->files();
+  }
+  if (const auto chosen = chosen_tokenizer(recipe, together)) {
+    model.tokenizer = Tokenizer::load(*chosen);
+    const Path folder = std::filesystem::is_directory(*chosen) ? *chosen : Path();
+    if (folder.empty()) {
+      replace(model.files, "tokenizer.json", model.tokenizer->json());
+    } else {
+      for (auto& [name, bytes] : carried_from(folder)) replace(model.files, name, std::move(bytes));
+    }
+  }
+  if (recipe.from_nothing()) {
+    model.config =
+        hf::parse_config(completed(*recipe.model.model_config, model.tokenizer), "model_config of the recipe");
+  }
+  if (recipe.model.initializer_range)
+    model.config.initializer_range = static_cast<float>(*recipe.model.initializer_range);
+  check_vocabulary(model);
+  model.config.dtype = recipe.train.dtype;
+  replace(model.files, "config.json", hf::to_json(model.config, recipe.train.dtype));
+  if (!carried_file(model.files, "generation_config.json")) {
+    model.files.emplace_back("generation_config.json", hf::generation_json(model.config));
+  }
+  return model;
+}
+
+}  // namespace hearth

@@ -1,0 +1,89 @@
+#include "trainer/run_start.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/sha384.h"
+#include "trainer/run_folder.h"
+
+namespace hearth {
+
+namespace {
+
+void refuse_other_recipe(const Recipe& recipe, const RunRecord& record) {
+  const Recipe before = parse_recipe(record.recipe, recipe.output.output_dir + "/run.json", {}, RecipeFiles::unchecked);
+  std::vector<std::string> lines;
+  for (const Difference& d : forbidden_changes(before, recipe)) {
+    lines.push_back(fmt::format("  {}: was {}, is now {}", d.key, d.before.empty() ? "not set" : d.before,
+                                d.now.empty() ? "not set" : d.now));
+  }
+  if (lines.empty()) return;
+  fail(Kind::usage,
+       "{} holds a run of another recipe; these keys may not change while a run goes on:\n{}\nuse another "
+       "output_dir, or the recipe that began it",
+       recipe.output.output_dir, fmt::join(lines, "\n"));
+}
+
+/// Done by the first rank alone: a checkpoint, or nothing.
+std::optional<Path> checkpoint_to_continue(const Recipe& recipe, const Path& folder, std::vector<std::string>& notes) {
+  const std::string& wish = recipe.output.resume_from_checkpoint;
+  if (wish == "none") {
+    if (!checkpoints(folder).empty()) {
+      fail(Kind::usage,
+           "{} holds a started run and the recipe says resume_from_checkpoint: none; use another output_dir, or "
+           "resume_from_checkpoint: auto",
+           folder.string());
+    }
+    return std::nullopt;
+  }
+  if (wish != "auto") return Path(wish);
+  return newest_verified(folder, notes);
+}
+
+}  // namespace
+
+void agree(Communicator& world, const std::string& what, const std::string& text) {
+  const std::string digest = sha384(text);
+  std::vector<std::uint8_t> mine(digest.begin(), digest.end());
+  std::vector<std::uint8_t> all(mine.size() * static_cast<std::size_t>(world.size()));
+  const auto bytes = static_cast<std::int64_t>(mine.size());
+  world.gather(Tensor(mine.data(), Dtype::u8, {bytes}), Tensor(all.data(), Dtype::u8, {bytes * world.size()})).wait();
+  for (int rank = 0; rank < world.size(); ++rank) {
+    if (std::equal(mine.begin(), mine.end(), all.begin() + rank * bytes)) continue;
+    fail(Kind::usage, "rank {} and rank {} were given different {}: start every rank with the same command and file",
+         world.rank(), rank, what);
+  }
+}
+
+RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program) {
+  agree(world, "recipes", resolved_yaml(recipe));
+  RunStart start;
+  const Path folder = recipe.output.output_dir;
+  std::int64_t step = -1;  // of the checkpoint, told to the other ranks
+  std::int64_t named = 0;
+  if (world.rank() == 0) {
+    const std::optional<RunRecord> record = make_run_folder(folder);
+    start.lock = std::make_unique<RunLock>(folder);
+    if (!start.lock->note().empty()) start.notes.push_back(start.lock->note());
+    if (record) refuse_other_recipe(recipe, *record);
+    start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
+    if (start.checkpoint) {
+      named = recipe.output.resume_from_checkpoint == "auto" ? 0 : 1;
+      step = named != 0 ? 0 : step_of(*start.checkpoint).value_or(0);
+    } else if (record) {
+      start.notes.push_back(
+          fmt::format("{} holds a run without a checkpoint yet: it begins at step 0", folder.string()));
+    }
+    write_run_record(folder, {resolved_yaml(recipe), program, record ? record->created : ""});
+  }
+  std::int64_t told[2] = {world.rank() == 0 ? step : 0, named};
+  world.sum(Tensor(told, Dtype::i64, {2})).wait();
+  if (world.rank() != 0 && told[0] >= 0) {
+    start.checkpoint =
+        told[1] != 0 ? Path(recipe.output.resume_from_checkpoint) : folder / fmt::format("step-{}", told[0]);
+  }
+  return start;
+}
+
+}  // namespace hearth

@@ -1,0 +1,32 @@
+// Where a run begins: its folder, the lock, and the checkpoint to continue from.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parallel/communicator.h"
+#include "trainer/checkpoint.h"
+#include "trainer/recipe.h"
+#include "trainer/run_lock.h"
+
+namespace hearth {
+
+struct RunStart {
+  std::unique_ptr<RunLock> lock;   // held by the first rank
+  std::optional<Path> checkpoint;  // the newest that verifies, or the one that was named
+  std::vector<std::string> notes;  // what a person should know
+  bool fresh() const { return !checkpoint; }
+};
+
+/// Takes the recipe's output_dir: the folder is made or recognised, locked, its recipe held against this one, and the
+/// newest good checkpoint found by the first rank. Collective. Throws Kind::usage (another recipe's run, naming the
+/// keys that differ; a folder of something else; a started run under resume_from_checkpoint: none), Kind::machine
+/// (locked, no permission), Kind::integrity (checkpoints, none good).
+RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program);
+
+/// Every rank was given the same text, or Kind::usage.
+void agree(Communicator& world, const std::string& what, const std::string& text);
+
+}  // namespace hearth
