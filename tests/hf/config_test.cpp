@@ -182,6 +182,26 @@ TEST(Config, WrittenWithoutABase) {
   EXPECT_EQ(hf::generation_json(again), "{\n  \"bos_token_id\": 1,\n  \"eos_token_id\": 2\n}\n");
 }
 
+TEST(Names, AreThoseOfCheckpoints) {
+  using hf::foreign_name;
+  EXPECT_EQ(foreign_name("embedding"), "model.embed_tokens.weight");
+  EXPECT_EQ(foreign_name("final_norm"), "model.norm.weight");
+  EXPECT_EQ(foreign_name("head"), "lm_head.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.norm"), "model.layers.0.input_layernorm.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.query"), "model.layers.0.self_attn.q_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.key"), "model.layers.0.self_attn.k_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.value"), "model.layers.0.self_attn.v_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.output"), "model.layers.0.self_attn.o_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.query_bias"), "model.layers.0.self_attn.q_proj.bias");
+  EXPECT_EQ(foreign_name("layers.0.attention.value_bias"), "model.layers.0.self_attn.v_proj.bias");
+  EXPECT_EQ(foreign_name("layers.0.attention.query_norm"), "model.layers.0.self_attn.q_norm.weight");
+  EXPECT_EQ(foreign_name("layers.0.attention.key_norm"), "model.layers.0.self_attn.k_norm.weight");
+  EXPECT_EQ(foreign_name("layers.0.mlp.norm"), "model.layers.0.post_attention_layernorm.weight");
+  EXPECT_EQ(foreign_name("layers.0.mlp.gate"), "model.layers.0.mlp.gate_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.mlp.up"), "model.layers.0.mlp.up_proj.weight");
+  EXPECT_EQ(foreign_name("layers.0.mlp.down"), "model.layers.0.mlp.down_proj.weight");
+}
+
 TEST(Names, BothWays) {
   for (const char* text :
        {R"({"model_type": "qwen2", "num_hidden_layers": 12})", R"({"model_type": "qwen3", "num_hidden_layers": 2})"}) {
@@ -249,6 +269,18 @@ TEST(Rotary, Yarn) {
                    (0.2 * std::log(4.0) + 1) / (0.1 * std::log(4.0) + 1));
   EXPECT_NE(yarn(R"(, "truncate": false)").inverse_frequency, rotary.inverse_frequency);
   EXPECT_NE(yarn(R"(, "beta_fast": 8)").inverse_frequency, rotary.inverse_frequency);
+}
+
+/// With so short a base the ramp would end beyond the last dim: it ends at H - 1 then, and begins at 0 at the earliest.
+TEST(Rotary, YarnKeepsTheRampWithinTheHead) {
+  const Rotary rotary = rotary_of(parsed(
+      llama(R"(, "head_dim": 32, "rope_theta": 10.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": 6000,
+            "original_max_position_embeddings": 32768})")));
+  for (int j = 0; j < 16; ++j) {
+    const double plain = std::pow(10.0, -j / 16.0);
+    const double expected = plain / 4 * (j / 31.0) + plain * (1 - j / 31.0);
+    EXPECT_NEAR(rotary.inverse_frequency[static_cast<std::size_t>(j)], expected, 1e-6 * expected) << j;
+  }
 }
 
 /// To the bit what transformers 5.23.0 with torch 2.15.0 makes of these two configs (on a machine with AVX-512).
