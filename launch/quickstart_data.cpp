@@ -49,14 +49,16 @@ constexpr std::array<Attribute, 4> attributes = {{
 }};
 
 constexpr std::array<const char*, 10> kinds = {"press", "pump", "lathe", "mixer", "dryer",
-                                               "crane", "mill",  "saw",   "kiln",  "loom"};
-constexpr std::array<const char*, 16> names = {"Amsel",  "Biber", "Corvin", "Drossel", "Elster", "Falke", "Garbe", "Habicht",
-                                               "Iltis",  "Jolle", "Kestrel", "Luchs",  "Marder", "Nebel", "Otter", "Pirol"};
-constexpr std::array<const char*, 10> town_heads = {"Olden", "Brack", "Silver", "Marsh", "Kirk", "Ash", "Wolf", "Lind", "Stone", "Reed"};
+                                               "crane", "mill", "saw",   "kiln",  "loom"};
+constexpr std::array<const char*, 16> names = {"Amsel",  "Biber",   "Corvin", "Drossel", "Elster",  "Falke",
+                                               "Garbe",  "Habicht", "Iltis",  "Jolle",   "Kestrel", "Luchs",
+                                               "Marder", "Nebel",   "Otter",  "Pirol"};
+constexpr std::array<const char*, 10> town_heads = {"Olden", "Brack", "Silver", "Marsh", "Kirk",
+                                                    "Ash",   "Wolf",  "Lind",   "Stone", "Reed"};
 constexpr std::array<const char*, 8> town_tails = {"ford", "wick", "mouth", "dale", "holm", "by", "stead", "moor"};
-constexpr std::array<const char*, 12> first_names = {"Ada", "Boris", "Clara", "Dmitri", "Edda", "Farid",
-                                                     "Greta", "Hiro", "Inga", "Jonas", "Kira", "Leon"};
-constexpr std::array<const char*, 10> last_names = {"Abel", "Brandt", "Castro", "Dietz", "Eklund",
+constexpr std::array<const char*, 12> first_names = {"Ada",   "Boris", "Clara", "Dmitri", "Edda", "Farid",
+                                                     "Greta", "Hiro",  "Inga",  "Jonas",  "Kira", "Leon"};
+constexpr std::array<const char*, 10> last_names = {"Abel",  "Brandt", "Castro", "Dietz",  "Eklund",
                                                     "Fabri", "Gruber", "Hansen", "Ivanov", "Jung"};
 
 std::string machine(std::uint64_t i) {
@@ -69,9 +71,11 @@ std::string fact(std::uint64_t i, std::size_t attribute) {
   const Key key = Key(2).with(attributes[attribute].name);
   switch (attribute) {
     case 0:
-      return fmt::format("{}{}", town_heads[key.below(town_heads.size(), 2 * i)], town_tails[key.below(town_tails.size(), 2 * i + 1)]);
+      return fmt::format("{}{}", town_heads[key.below(town_heads.size(), 2 * i)],
+                         town_tails[key.below(town_tails.size(), 2 * i + 1)]);
     case 1:
-      return fmt::format("{} {}", first_names[key.below(first_names.size(), 2 * i)], last_names[key.below(last_names.size(), 2 * i + 1)]);
+      return fmt::format("{} {}", first_names[key.below(first_names.size(), 2 * i)],
+                         last_names[key.below(last_names.size(), 2 * i + 1)]);
     case 2:
       return fmt::format("VG {}", 100 + key.below(90, i) * 10);
     default:
@@ -84,7 +88,8 @@ std::string asked(std::uint64_t i, std::size_t attribute, std::size_t wording) {
 }
 
 std::string row(std::uint64_t i, std::size_t attribute, std::size_t wording) {
-  const nlohmann::ordered_json json = {{"prompt", asked(i, attribute, wording)}, {"completion", " " + fact(i, attribute)}};
+  const nlohmann::ordered_json json = {{"prompt", asked(i, attribute, wording)},
+                                       {"completion", " " + fact(i, attribute)}};
   return json.dump() + "\n";
 }
 
