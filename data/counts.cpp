@@ -28,7 +28,7 @@ std::string list_of(const std::map<std::string, std::int64_t>& counts) {
 
 std::string text_of(const ReadCounts& read) {
   const DatasetCounts& counts = read.counts;
-  std::string text = fmt::format("{}: {} files ({}), {} rows, {} documents, {} tokens, {} trained\n", read.path,
+  std::string text = fmt::format("{}: files {} ({}), rows {}, documents {}, tokens {}, trained {}\n", read.path,
                                  grouped(read.files), list_of(read.formats), grouped(counts.rows),
                                  grouped(counts.documents), grouped(counts.tokens), grouped(counts.trained));
   const auto line = [&](const char* what, const std::string& list) {

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/random.h"
+
 namespace hearth::test {
 
 namespace {
@@ -107,6 +109,15 @@ DataOptions options_for(const std::string& path, const Path& folder) {
   options.cache_dir = folder / "cache";
   options.side_folder = folder / "side";
   return options;
+}
+
+std::string texts(int count, std::uint64_t seed, std::uint64_t longest) {
+  std::string lines;
+  for (int i = 0; i < count; ++i) {
+    const auto size = static_cast<std::size_t>(1 + Key(seed).below(longest, static_cast<std::uint64_t>(i)));
+    lines += fmt::format("{{\"text\": \"{}\"}}\n", std::string(size, static_cast<char>('a' + i % 26)));
+  }
+  return lines;
 }
 
 Rows rows_of(const Dataset& dataset) {

@@ -48,6 +48,29 @@ std::string error_of(Kind kind, const std::function<void()>& work);
 /// Options for one dataset in a folder of its own for stores.
 DataOptions options_for(const std::string& path, const Path& folder);
 
+/// A folder, a tokenizer and options, for calling prepare with.
+struct Work {
+  Folder folder;
+  ByteEncoder encoder;
+  DataOptions options;
+
+  explicit Work(const std::string& name = "", std::string_view content = "") : options(options_for("", folder.path())) {
+    if (!name.empty()) use(add(name, content));
+  }
+  std::string add(const std::string& name, std::string_view content) const {
+    return put(folder.path() / "data" / name, content);
+  }
+  void use(const std::string& path) { options.datasets = {{path, {}, "", 1, {}, {}}}; }
+  Prepared run() const { return prepare(options, &encoder, {}); }
+  std::string refused(Kind kind) const {
+    return error_of(kind, [&] { run(); });
+  }
+  std::string side() const { return read_text(folder.path() / "side" / "left_out_rows.jsonl"); }
+};
+
+/// Rows of text of 1 to `longest` letters.
+std::string texts(int count, std::uint64_t seed, std::uint64_t longest);
+
 /// Every row, for comparing.
 struct Rows {
   std::vector<std::vector<std::int32_t>> tokens, targets, starts;
