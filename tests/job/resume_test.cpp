@@ -1,0 +1,120 @@
+// A run that is interrupted, killed or moved to other ranks ends in the bits of the run nobody disturbed.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "job/job.h"
+#include "trainer/checkpoint.h"
+#include "trainer/metrics.h"
+
+namespace hearth {
+namespace {
+
+using test::JobOptions;
+using test::run_on_threads;
+
+class Resume : public testing::Test {
+ protected:
+  Resume() { test::write_rows(folder_.path()); }
+
+  JobOptions options(int accumulation = 2) const {
+    return {.zero_stage = 3, .accumulation = accumulation, .save_steps = 4};
+  }
+  /// Stops after `step` steps, as a signal would.
+  RunEnd run_until(std::int64_t step, int ranks, const std::string& name, const JobOptions& o) {
+    std::sig_atomic_t flag = 0;
+    return run_on_threads(ranks, folder_.path(), name, o, [&](RunContext& context) {
+      context.interrupted = &flag;
+      context.after_step = [&flag, step](std::int64_t done) {
+        if (done == step) flag = 1;
+      };
+    });
+  }
+
+  test::Folder folder_;
+};
+
+TEST_F(Resume, TwoRanksThenOneThenThreeThenFour) {
+  run_on_threads(2, folder_.path(), "whole", options());
+  const auto whole = test::result_of(folder_.path(), "whole");
+  EXPECT_EQ(run_until(5, 2, "moved", options()), RunEnd::interrupted);
+  EXPECT_EQ(run_until(11, 1, "moved", options()), RunEnd::interrupted);  // four microbatches on one rank
+  EXPECT_EQ(run_until(17, 3, "moved", options()), RunEnd::interrupted);  // two places of each last round stay empty
+  JobOptions last = options();
+  last.zero_stage = 1;
+  last.recompute = 1;
+  last.threads = 2;
+  EXPECT_EQ(run_on_threads(4, folder_.path(), "moved", last), RunEnd::finished);
+  EXPECT_TRUE(test::result_of(folder_.path(), "moved") == whole);
+}
+
+TEST_F(Resume, KilledBetweenCheckpoints) {
+  run_on_threads(2, folder_.path(), "whole", options());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    run_on_threads(2, folder_.path(), "killed", options(), [](RunContext& context) {
+      context.after_step = [](std::int64_t step) {
+        if (step == 10) ::kill(::getpid(), SIGKILL);
+      };
+    });
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(run_on_threads(2, folder_.path(), "killed", options()), RunEnd::finished);
+  EXPECT_TRUE(test::result_of(folder_.path(), "killed") == test::result_of(folder_.path(), "whole"));
+  std::int64_t last = 0;
+  for (const StepRecord& record : read_metrics(folder_.path() / "killed" / "trainer_log.jsonl")) {
+    EXPECT_EQ(record.step, last + 1) << "no step stands in the log twice";
+    last = record.step;
+  }
+}
+
+TEST_F(Resume, AFinishedRunSaysSo) {
+  run_on_threads(1, folder_.path(), "run", {.steps = 3});
+  const auto before = test::result_of(folder_.path(), "run");
+  EXPECT_EQ(run_on_threads(1, folder_.path(), "run", {.steps = 3}), RunEnd::finished);
+  EXPECT_TRUE(test::result_of(folder_.path(), "run") == before);
+}
+
+TEST_F(Resume, AnotherRecipeIsRefusedByKey) {
+  run_on_threads(1, folder_.path(), "run", {.steps = 3});
+  try {
+    run_on_threads(1, folder_.path(), "run", {.steps = 3, .more = {"seed: 5"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::usage);
+    EXPECT_NE(error.text().find("seed: was 42, is now 5"), std::string::npos) << error.text();
+  }
+}
+
+TEST_F(Resume, ChangedDataIsRefused) {
+  run_until(2, 1, "run", options());
+  const std::string rows = read_text(folder_.path() / "rows.jsonl");
+  write_file(folder_.path() / "rows.jsonl", rows + rows.substr(0, rows.find('\n') + 1));
+  try {
+    run_on_threads(1, folder_.path(), "run", options());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::data);
+    EXPECT_NE(error.text().find("the data changed"), std::string::npos) << error.text();
+  }
+}
+
+TEST_F(Resume, NaNStopsTheRunAndNamesThePlace) {
+  JobOptions broken = options();
+  broken.more = {"init: normal", "initializer_range: 1.0e30"};
+  try {
+    run_on_threads(2, folder_.path(), "broken", broken);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::numeric);
+    EXPECT_NE(error.text().find("step 1"), std::string::npos) << error.text();
+    EXPECT_NE(error.text().find("rank 0"), std::string::npos) << error.text();
+    EXPECT_NE(error.text().find("of block "), std::string::npos) << error.text();
+  }
+}
+
+}  // namespace
+}  // namespace hearth
