@@ -1,0 +1,18 @@
+# Writes launch/commit.h with the version and the commit of the source tree; run at every build, so that it is true.
+execute_process(COMMAND git -C ${SOURCE} rev-parse --short=12 HEAD
+  OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+if(failed)
+  set(commit "no commit known")
+else()
+  execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changed ERROR_QUIET)
+  if(changed)
+    string(APPEND commit ", changed")
+  endif()
+endif()
+set(text "// Written by the build.\n#pragma once\n#define HEARTH_VERSION \"${VERSION}\"\n#define HEARTH_COMMIT \"${commit}\"\n")
+if(EXISTS ${OUTPUT})
+  file(READ ${OUTPUT} before)
+endif()
+if(NOT "${before}" STREQUAL "${text}")
+  file(WRITE ${OUTPUT} "${text}")
+endif()
