@@ -74,14 +74,13 @@ void CpuOps::rotary_table(In positions, In frequencies, double factor, Out cosin
   check::rotary_table(positions, frequencies, cosine, sine);
   const std::int32_t* places = positions.typed<std::int32_t>();
   const float* rates = frequencies.typed<float>();
-  const float amplitude = static_cast<float>(factor);
   rows(cosine, [&](std::int64_t t) {
     float* cosines = cosine.row<float>(t);
     float* sines = sine.row<float>(t);
     for (std::int64_t h = 0; h < cosine.row_elements(); ++h) {
-      const float angle = static_cast<float>(places[t]) * rates[h];
-      cosines[h] = std::cos(angle) * amplitude;
-      sines[h] = std::sin(angle) * amplitude;
+      const double angle = static_cast<double>(places[t]) * static_cast<double>(rates[h]);
+      cosines[h] = static_cast<float>(std::cos(angle) * factor);
+      sines[h] = static_cast<float>(std::sin(angle) * factor);
     }
   });
 }

@@ -58,16 +58,25 @@ HEARTH_INLINE void clear(float* row, std::int64_t from, std::int64_t to) {
 
 // P and dS of one row: what it sees computed, the rest of the block's columns zero.
 void row_of_tile(const AttentionBackward& call, const BackwardUnit& unit, std::int64_t head, std::int64_t t, float* p,
-                 float* ds, Columns block, Columns x) {
+                 float* ds, Columns block, Columns x, bool whole) {
   const float scale = call.in.scale;
   const float log_sum = call.log_sum[t * call.log_sum_pitch + head];
-  const float delta = unit.delta[t];
   clear(p, block.from, smaller(x.from, block.to));
   clear(ds, block.from, smaller(x.from, block.to));
+  F soft_sum = vzero();
+  F change_sum = vzero();
   vectors(x.to - x.from, [&](std::int64_t i, std::int64_t count) HEARTH_LAMBDA {
-    const F soft = vexp(load(p + x.from + i, count) * scale - log_sum);
-    store(ds + x.from + i, soft * (load(ds + x.from + i, count) - delta) * scale, count);
+    const F soft = keep(vexp(load(p + x.from + i, count) * scale - log_sum), count, 0.0F);
+    soft_sum = soft_sum + soft;
+    change_sum = vfma(soft, keep(load(ds + x.from + i, count), count, 0.0F), change_sum);
     store(p + x.from + i, soft, count);
+  });
+  // A row of dS sums to zero, and what depends on that (key biases, keys that hardly turn) is what is left of large
+  // numbers: where the tile holds all that the row sees, its own P and dP give the mean that makes it so to the last
+  // roundings. (In f32; a y stored in bf16 is the y that the adjoint is taken at.)
+  const float delta = whole ? fold_sum(change_sum) / fold_sum(soft_sum) : unit.delta[t];
+  vectors(x.to - x.from, [&](std::int64_t i, std::int64_t count) HEARTH_LAMBDA {
+    store(ds + x.from + i, load(p + x.from + i, count) * (load(ds + x.from + i, count) - delta) * scale, count);
   });
   clear(p, larger(x.to, block.from), block.to);
   clear(ds, larger(x.to, block.from), block.to);
@@ -98,7 +107,8 @@ void panel_of_tile(const AttentionBackward& call, const BackwardUnit& unit, std:
     const std::int64_t t = smaller(row + i, in.tokens - 1);
     Columns x = i < rows ? seen(in, t, t, k0, n) : Columns{block.to, block.to};
     if (x.from >= x.to) x = {block.to, block.to};
-    row_of_tile(call, unit, head, t, p + i * tile_pitch, ds + i * tile_pitch, block, x);
+    const bool whole = in.storage == 0 && i < rows && in.first[t] >= k0 && in.last[t] <= k0 + n;
+    row_of_tile(call, unit, head, t, p + i * tile_pitch, ds + i * tile_pitch, block, x, whole);
   }
   row_product<Left::along, true>(ds + c.from, 0, unit.k + c.from * unit.width, unit.width, c.to - c.from,
                                  unit.dq + row * unit.width, unit.width, unit.width);
