@@ -99,4 +99,8 @@ JobResult result_of(const Path& folder, const std::string& name) {
   return result;
 }
 
+std::uint64_t peak_of(const Path& folder, const std::string& name) {
+  return read_metrics(folder / name / "trainer_log.jsonl").back().peak_memory;
+}
+
 }  // namespace hearth::test

@@ -41,5 +41,7 @@ RunEnd run_job(Communicator& world, const Path& folder, const std::string& name,
 RunEnd run_on_threads(int ranks, const Path& folder, const std::string& name, const JobOptions& options,
                       const std::function<void(RunContext&)>& change = {});
 JobResult result_of(const Path& folder, const std::string& name);
+/// Bytes of tensors, at most, of the first rank.
+std::uint64_t peak_of(const Path& folder, const std::string& name);
 
 }  // namespace hearth::test
