@@ -101,7 +101,7 @@ struct Recipe {
     Dtype dtype = Dtype::bf16;                // storage and compute; master weights, moments, sums are f32
     SumOrder sum_order = SumOrder::fixed;     // the same bits on every mesh
     OnSpike on_spike = OnSpike::stop;         // a run that became NaN needs a person
-    std::int64_t gradient_checkpointing = 0;  // 0: keep everything; k: recompute every k-th block
+    std::int64_t gradient_checkpointing = 0;  // 0: keep everything; k: recompute the blocks of every k-th layer
     std::int64_t seed = 42;                   // of data order and fresh weights
     bool operator==(const Train&) const = default;
   };
@@ -132,8 +132,8 @@ struct Recipe {
 
   /// Closed-book questions, scored by exact match before the first and after the last step.
   struct Questions {
-    std::string path;  // rows of prompt and completion
-    std::int64_t max_new_tokens = 32;
+    std::string path;                  // rows of prompt and completion
+    std::int64_t max_new_tokens = 32;  // a longer answer cannot be given and counts as missed
     bool operator==(const Questions&) const = default;
   };
 

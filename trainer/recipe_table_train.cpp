@@ -111,7 +111,7 @@ FieldReading decay_ratio() {
 
 FieldReading recompute() {
   const auto field = at(&Recipe::train, &Train::gradient_checkpointing);
-  const std::string accepts = "false, true (every block) or k (every k-th block)";
+  const std::string accepts = "false, true (every layer) or k (every k-th layer)";
   ReadKey read = [field, accepts](RecipeDraft& draft, const Statement& statement) {
     if (statement.value.is_scalar() && statement.value.text == "auto") {
       draft.complain(statement.value.line, fmt::format("{}: `auto` needs a memory plan, which this version does not "

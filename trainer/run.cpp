@@ -243,8 +243,12 @@ void Job::evaluate(StepRecord& record) {
   if (eval_rows_) record.eval_loss = mean_loss(*stage_, mesh_, backend_->memory(), *eval_rows_);
   if (question_rows_) {
     const auto matches = exact_matches(*stage_, mesh_, *question_rows_);
-    record.exact_match =
-        static_cast<double>(std::count(matches.begin(), matches.end(), true)) / static_cast<double>(matches.size());
+    std::int64_t right = 0;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+      const std::int64_t answer = question_rows_->trained(static_cast<std::int64_t>(i)) - 1;  // its end is a target too
+      if (matches[i] && answer <= recipe_.eval.domain_qa->max_new_tokens) ++right;
+    }
+    record.exact_match = static_cast<double>(right) / static_cast<double>(matches.size());
   }
   if (!record.eval_loss && !record.exact_match) return;
   std::string text = fmt::format("after step {}:", record.step);
