@@ -16,8 +16,8 @@ namespace hearth {
 /// What a Stage needs to know beside the model.
 struct StageOptions {
   Dtype compute = Dtype::f32;
-  std::int64_t recompute =
-      0;                      // 0: keep everything; k: the blocks of every k-th layer run forward again before backward
+  /// 0: everything is kept; k: the blocks of every k-th layer run forward again before their backward.
+  std::int64_t recompute = 0;
   std::int64_t capacity = 0;  // the most tokens that a microbatch has
 };
 

@@ -3,8 +3,7 @@
 // How results come not to depend on the mesh, bit for bit:
 //   1. A step's rows are cut into microbatches 0..M-1 of the same number of rows, whatever the ranks.
 //   2. Data rank r of R runs microbatches r, R + r, 2R + r, ...; each one's gradient is made in a fresh buffer and
-//   added rank
-//      by rank onto the running sum, so the sum goes in order of the microbatches.
+//      added rank by rank onto the running sum, so the sum goes in the order of the microbatches.
 //   3. Denominators are counted before the first backward, over all microbatches.
 //   4. Losses are summed in f64 within a microbatch, then in order of the microbatches; norms in order of their chunks.
 #pragma once

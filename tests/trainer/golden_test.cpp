@@ -121,7 +121,9 @@ TEST_P(Golden, FiveSteps) {
   // Losses of later steps inherit the moved weights' errors: the known answers ask for 1e-5 in f32.
   const double bound = dtype_ == Dtype::f32 ? 1e-5 : 4 * bounds_of(on, dtype_).loss;
   const double norm_bound = dtype_ == Dtype::f32 ? 1e-4 : bounds_of(on, dtype_).gradient;
+  std::uint64_t warm = 0;
   for (std::int64_t k = 0; k < 5; ++k) {
+    if (k == 2) warm = on.backend->memory().takes();
     std::vector<std::int64_t> chosen(static_cast<std::size_t>(batch));
     std::iota(chosen.begin(), chosen.end(), k * batch);
     const StepResult result = stepper->step(k, chosen, 2e-3);
@@ -130,6 +132,7 @@ TEST_P(Golden, FiveSteps) {
     EXPECT_LT(std::abs(result.loss - losses[at]), bound * losses[at]) << "step " << k;
     EXPECT_LT(std::abs(result.norm - norms[at]), norm_bound * norms[at]) << "step " << k;
   }
+  EXPECT_EQ(on.backend->memory().takes(), warm) << "a warm step takes no memory";
   const ListedRows first(test::batch_rows(expected_, 0));
   const double after = mean_loss(*on.stage, *on.mesh, on.backend->memory(), first);
   EXPECT_LT(std::abs(after - expected_.doubles("train.loss_after")[0]), bound * after);
