@@ -10,12 +10,15 @@
 namespace hearth::tokenization {
 namespace {
 
-constexpr std::size_t cache_entries = 1U << 15;
+constexpr std::size_t cache_entries = 1U << 16;
 
 /// 0 to 8 bytes as a little-endian number, without reading beyond them.
 std::uint64_t short_load(const char* from, std::size_t bytes) {
   if (bytes >= 8) return load(from, 8);
-  if (bytes >= 4) return load(from, 4) | load(from + bytes - 4, 4) << (8 * (bytes - 4));
+  if (bytes >= 4) {
+    return static_cast<std::uint64_t>(load4(from)) | static_cast<std::uint64_t>(load4(from + bytes - 4))
+                                                         << (8 * (bytes - 4));
+  }
   std::uint64_t word = 0;
   for (std::size_t i = 0; i < bytes; ++i) {
     word |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(from[i])) << (8 * i);
@@ -23,31 +26,40 @@ std::uint64_t short_load(const char* from, std::size_t bytes) {
   return word;
 }
 
-std::array<std::uint64_t, 3> padded(std::string_view word) {
+/// A word of 1 to 15 bytes with its length behind.
+std::array<std::uint64_t, 2> padded(std::string_view word) {
   const char* from = word.data();
   const std::size_t bytes = word.size();
-  if (bytes <= 8) return {short_load(from, bytes), 0, 0};
-  if (bytes <= 16) return {load(from, 8), load(from + bytes - 8, 8) >> (8 * (16 - bytes)), 0};
-  return {load(from, 8), load(from + 8, 8), load(from + bytes - 8, 8) >> (8 * (24 - bytes))};
+  const std::uint64_t length = static_cast<std::uint64_t>(bytes) << 56;
+  if (bytes <= 8) return {short_load(from, bytes), length};
+  return {load(from, 8), load(from + bytes - 8, 8) >> (8 * (16 - bytes)) | length};
 }
 
 }  // namespace
 
-WordCache::Entry& WordCache::at(std::string_view word, bool& hit) {
+bool WordCache::find(std::string_view word, std::vector<std::int32_t>& ids) {
   if (entries_.empty()) entries_.resize(cache_entries);
-  const std::array<std::uint64_t, 3> key = padded(word);
-  const std::uint64_t hash = mix(key[0] + word.size(), key[1] ^ (key[2] * 0x9E3779B97F4A7C15ULL));
-  std::size_t index = hash & (cache_entries - 1);
-  const auto same = [&](const Entry& entry) { return entry.length == word.size() && entry.word == key; };
-  hit = same(entries_[index]);
-  if (hit) return entries_[index];
-  const std::size_t other = index ^ 1U;  // the other half of a pair of entries, tried second
-  hit = same(entries_[other]);
-  if (hit) return entries_[other];
-  if (entries_[index].length != 0 && (entries_[other].length == 0 || (hash >> 63) != 0)) index = other;
-  entries_[index].word = key;
-  entries_[index].length = static_cast<std::uint8_t>(word.size());
-  return entries_[index];
+  missed_ = padded(word);
+  const std::uint64_t hash = mix(missed_[0], missed_[1]);
+  place_ = hash & (cache_entries - 1);
+  const Entry* entry = &entries_[place_];
+  if (entry->word != missed_) {
+    entry = &entries_[place_ ^ 1U];  // the other half of a pair of entries, in one line of the processor's cache
+    if (entry->word != missed_) {
+      const bool other_is_free = entries_[place_].word[1] != 0 && entry->word[1] == 0;
+      if (other_is_free || hash >> 63 != 0) place_ ^= 1U;
+      return false;
+    }
+  }
+  for (std::size_t i = 0; i < most_ids && entry->ids[i] >= 0; ++i) ids.push_back(entry->ids[i]);
+  return true;
+}
+
+void WordCache::keep(std::span<const std::int32_t> ids) {
+  Entry& entry = entries_[place_];
+  entry.word = missed_;
+  entry.ids.fill(-1);
+  std::copy(ids.begin(), ids.end(), entry.ids.begin());
 }
 
 Bpe::Bpe(const Json& model, Alphabet alphabet) : alphabet_(alphabet) {
@@ -71,6 +83,7 @@ Bpe::Bpe(const Json& model, Alphabet alphabet) : alphabet_(alphabet) {
 }
 
 void Bpe::read_vocabulary(const Json& vocab) {
+  vocabulary_.reserve(vocab.fields());
   vocab.each([&](std::string_view token, simdjson::dom::element value) {
     std::int64_t id = -1;
     if (value.get(id) != simdjson::SUCCESS || id < 0 || id >= Vocabulary::most_ids) {
@@ -78,6 +91,7 @@ void Bpe::read_vocabulary(const Json& vocab) {
           fmt::format("the id of \"{}\" must be a whole number from 0 to {}", token, Vocabulary::most_ids - 1));
     }
     const auto added = vocabulary_.add(token, static_cast<std::int32_t>(id));
+    longest_token_ = std::max(longest_token_, token.size());
     if (added == Vocabulary::Added::same_token) vocab.refuse(fmt::format("has \"{}\" twice", token));
     if (added == Vocabulary::Added::same_id) vocab.refuse(fmt::format("gives the id {} to two tokens", id));
   });
@@ -178,27 +192,20 @@ std::int32_t Bpe::id_of_character(std::uint32_t character) const {
   return character_ids_[pages_[character >> 8] * 256 + (character & 0xFFU)];
 }
 
+// Words of other scripts are rarely met twice whole, but their pieces are; so only these are kept.
 void Bpe::encode(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
   if (word.empty()) return;
-  if (word.size() > WordCache::longest_word) return encode_long(word, scratch, ids);
-  bool hit = false;
-  WordCache::Entry& entry = scratch.words.at(word, hit);
-  if (hit) {
-    ids.insert(ids.end(), entry.ids.begin(), entry.ids.begin() + entry.count);
-    return;
-  }
+  const bool latin = static_cast<std::uint8_t>(word[0]) < 0x80;
+  if (word.size() > WordCache::longest_word || !(latin || ignore_merges_)) return encode_long(word, scratch, ids);
+  if (scratch.words.find(word, ids)) return;
   const std::size_t before = ids.size();
-  entry.length = 0;  // until its ids are known
   encode_long(word, scratch, ids);
-  const std::size_t count = ids.size() - before;
-  if (count > WordCache::most_ids) return;
-  std::copy(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), entry.ids.begin());
-  entry.count = static_cast<std::uint8_t>(count);
-  entry.length = static_cast<std::uint8_t>(word.size());
+  const auto own = std::span<const std::int32_t>(ids).subspan(before);
+  if (own.size() <= WordCache::most_ids) scratch.words.keep(own);
 }
 
 void Bpe::encode_long(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
-  if (ignore_merges_) {
+  if (ignore_merges_ && word.size() <= longest_token_) {
     std::string_view token = word;
     if (alphabet_ == Alphabet::bytes) {
       scratch.characters.clear();
@@ -235,21 +242,11 @@ std::size_t Bpe::piece_end(std::string_view word, std::size_t at) const {
 
 void Bpe::encode_cached(std::string_view piece, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
   if (piece.size() > WordCache::longest_word) return encode_piece(piece, scratch, ids);
-  bool hit = false;
-  WordCache::Entry& entry = scratch.pieces.at(piece, hit);
-  if (hit) {
-    ids.insert(ids.end(), entry.ids.begin(), entry.ids.begin() + entry.count);
-    return;
-  }
+  if (scratch.pieces.find(piece, ids)) return;
   const std::size_t before = ids.size();
   encode_piece(piece, scratch, ids);
-  const std::size_t count = ids.size() - before;
-  if (count > WordCache::most_ids) {
-    entry.length = 0;
-    return;
-  }
-  std::copy(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), entry.ids.begin());
-  entry.count = static_cast<std::uint8_t>(count);
+  const auto own = std::span<const std::int32_t>(ids).subspan(before);
+  if (own.size() <= WordCache::most_ids) scratch.pieces.keep(own);
 }
 
 void Bpe::encode_piece(std::string_view piece, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,20 +24,23 @@ enum class Alphabet { characters, bytes };  // bytes: each written in the vocabu
 /// The ids of short words met before: a fixed table in which a newer word takes an older one's place.
 class WordCache {
  public:
-  static constexpr std::size_t longest_word = 24;  // bytes
-  static constexpr std::size_t most_ids = 9;
-  struct Entry {
-    std::array<std::uint64_t, 3> word{};  // padded with zeros
-    std::uint8_t length = 0;              // 0: empty
-    std::uint8_t count = 0;
-    std::array<std::int32_t, most_ids> ids{};
-  };
+  static constexpr std::size_t longest_word = 15;  // bytes
+  static constexpr std::size_t most_ids = 4;
 
-  /// The entry where this word is or would be. REQUIRES: 1 to longest_word bytes.
-  Entry& at(std::string_view word, bool& hit);
+  /// Appends the ids of a word that is here. REQUIRES: 1 to longest_word bytes.
+  bool find(std::string_view word, std::vector<std::int32_t>& ids);
+  /// Keeps the ids, at most most_ids, of the word that find() did not find just before.
+  void keep(std::span<const std::int32_t> ids);
 
  private:
+  struct Entry {
+    std::array<std::uint64_t, 2> word{};       // padded with zeros; the last byte is the length, 0 in an empty entry
+    std::array<std::int32_t, most_ids> ids{};  // -1 behind the last
+  };
+
   std::vector<Entry> entries_;
+  std::array<std::uint64_t, 2> missed_{};
+  std::size_t place_ = 0;
 };
 
 /// What one thread needs to encode; kept between calls so that its caches stay warm.
@@ -77,6 +81,7 @@ class Bpe {
   Vocabulary vocabulary_;
   MergeTable merges_{0};
   Seams seams_;
+  std::size_t longest_token_ = 0;  // bytes of the vocabulary's longest, as the file writes it
   bool cut_at_seams_ = true;
   bool every_character_known_ = false;  // by the vocabulary or by its bytes
   bool ignore_merges_ = false;

@@ -20,6 +20,12 @@ inline std::uint64_t load(const char* from, std::size_t bytes) {
   return word;
 }
 
+inline std::uint32_t load4(const char* from) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, from, 4);
+  return word;
+}
+
 inline std::uint64_t hash_bytes(std::string_view text) {
   std::uint64_t hash = text.size();
   while (text.size() >= 8) {

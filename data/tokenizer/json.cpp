@@ -38,6 +38,12 @@ simdjson::dom::array Json::array() const {
   return value;
 }
 
+std::size_t Json::fields() const {
+  simdjson::dom::object value;
+  if (element_.get(value) != simdjson::SUCCESS) refuse("must be an object");
+  return value.size();
+}
+
 std::vector<Json> Json::items() const {
   std::vector<Json> items;
   for (const simdjson::dom::element element : array()) {

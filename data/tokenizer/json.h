@@ -34,6 +34,8 @@ class Json {
   /// Calls `each` with every key and value of an object, in file order.
   void each(const std::function<void(std::string_view, simdjson::dom::element)>& each) const;
   simdjson::dom::array array() const;
+  /// How many fields an object has (at least: the count saturates at some millions).
+  std::size_t fields() const;
 
   /// The value under a key; nothing when the key is absent or null.
   std::optional<Json> find(std::string_view key) const;

@@ -11,8 +11,6 @@
 namespace hearth::tokenization {
 namespace {
 
-constexpr std::uint64_t free_pair = ~std::uint64_t{0};
-
 std::uint8_t byte_at(std::string_view text, std::size_t at) {
   return static_cast<std::uint8_t>(text[at]);
 }
@@ -22,8 +20,8 @@ bool continues(std::uint8_t byte) {
 std::size_t index_of(std::uint8_t left, std::uint8_t right) {
   return static_cast<std::size_t>(left) << 8 | right;
 }
-std::uint64_t pair_of(std::uint32_t left, std::uint32_t right) {
-  return static_cast<std::uint64_t>(left) << 32 | right;
+std::uint64_t hash_of(std::uint32_t left, std::uint32_t right) {
+  return mix(left, right);
 }
 
 /// The character that `text` begins (or ends) with, where it is there whole.
@@ -46,46 +44,34 @@ void Seams::add_rule(std::string_view left, std::string_view right) {
     kind = joinable;
   } else {
     kind = std::max<std::uint8_t>(kind, ask);
-    pairs_.push_back(pair_of(*before, *behind));
+    pairs_.push_back(hash_of(*before, *behind));
   }
 }
 
 void Seams::finish() {
-  std::vector<std::uint64_t> list;
-  list.swap(pairs_);
-  std::sort(list.begin(), list.end());
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-  pairs_.assign(std::bit_ceil(4 * list.size() + 2), free_pair);
-  mask_ = pairs_.size() - 1;
-  for (const std::uint64_t pair : list) {
-    std::size_t at = mix(pair, 0) & mask_;
-    while (pairs_[at] != free_pair) at = (at + 1) & mask_;
-    pairs_[at] = pair;
-  }
+  filter_.assign(std::bit_ceil(pairs_.size() / 4 + 1), 0);  // at least sixteen bits a pair, and many pairs are equal
+  mask_ = filter_.size() - 1;
+  for (const std::uint64_t hash : pairs_) filter_[hash >> 12 & mask_] |= bits_of(hash);
+  pairs_ = {};
 }
 
-bool Seams::pair_known(std::uint64_t pair) const {
-  for (std::size_t at = mix(pair, 0) & mask_;; at = (at + 1) & mask_) {
-    if (pairs_[at] == pair) return true;
-    if (pairs_[at] == free_pair) return false;
-  }
+bool Seams::may_join(std::uint32_t before, std::uint32_t behind) const {
+  const std::uint64_t hash = hash_of(before, behind);
+  const std::uint64_t bits = bits_of(hash);
+  return (filter_[hash >> 12 & mask_] & bits) == bits;
 }
 
 std::size_t Seams::next(std::string_view text, std::size_t at) const {
-  std::size_t begin = at;  // of the character before the border
-  at += utf8_length(byte_at(text, at));
+  std::size_t length = 0;
+  std::uint32_t before = character_at(text.data() + at, length);
+  at += length;
   while (at < text.size()) {
     const std::uint8_t kind = by_bytes_[index_of(byte_at(text, at - 1), byte_at(text, at))];
     if (kind == never) return at;
-    std::size_t after = at;
-    if (kind == ask) {
-      const std::uint32_t behind = next_utf8(text, after);
-      if (!pair_known(pair_of(next_utf8(text, begin), behind))) return at;
-    } else {
-      after += utf8_length(byte_at(text, at));
-    }
-    begin = at;
-    at = after;
+    const std::uint32_t behind = character_at(text.data() + at, length);
+    if (kind == ask && !may_join(before, behind)) return at;
+    before = behind;
+    at += length;
   }
   return at;
 }

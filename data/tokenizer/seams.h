@@ -10,8 +10,9 @@ namespace hearth::tokenization {
 
 /// A seam is a border between two characters that no merge rule can ever join. The symbols that face each other across
 /// a border always spell out the characters there; so if no rule's left side ends with the first character while its
-/// right side begins with the second, nothing merges across, and both sides can be encoded apart. Exact for pairs of
-/// whole characters; where a rule joins parts of characters the border counts as joinable.
+/// right side begins with the second, nothing merges across, and both sides can be encoded apart. Borders of which this
+/// is not certain (rules that join parts of characters, chance hits of a hash) count as joinable: then a piece is only
+/// longer.
 class Seams {
  public:
   /// Every rule's two sides, as the bytes that they spell.
@@ -24,10 +25,12 @@ class Seams {
 
  private:
   enum : std::uint8_t { never = 0, ask = 1, joinable = 2 };
-  bool pair_known(std::uint64_t pair) const;
+  static std::uint64_t bits_of(std::uint64_t hash) { return 1ULL << (hash & 63U) | 1ULL << (hash >> 6 & 63U); }
+  bool may_join(std::uint32_t before, std::uint32_t behind) const;
 
   std::array<std::uint8_t, 65536> by_bytes_{};  // (last byte of the left side, first byte of the right side)
-  std::vector<std::uint64_t> pairs_;            // while rules are added: a list; then an open hash table
+  std::vector<std::uint64_t> pairs_;            // hashes of pairs of characters, until finish()
+  std::vector<std::uint64_t> filter_;           // after it: two bits a pair in one word
   std::size_t mask_ = 0;
 };
 

@@ -15,6 +15,9 @@ class Vocabulary {
   /// More than any published vocabulary has; a bound on what a hostile file can make hearth allocate.
   static constexpr std::int64_t most_ids = std::int64_t{1} << 22;
 
+  /// Makes room for so many tokens.
+  void reserve(std::size_t tokens);
+
   enum class Added { yes, same_token, same_id };
   /// Adds a token unless the token or the id is there already. REQUIRES: 0 <= id < most_ids.
   Added add(std::string_view token, std::int32_t id);
@@ -36,12 +39,16 @@ class Vocabulary {
     std::uint32_t length = 0;
     bool present = false;
   };
-  std::size_t slot(std::string_view token) const;
-  void grow();
+  struct Slot {
+    std::uint32_t tag = 0;  // of the token's hash: most other tokens are told apart by it
+    std::int32_t id = -1;   // -1 = free
+  };
+  std::size_t slot(std::string_view token, std::uint64_t hash) const;
+  void grow(std::size_t slots);
 
   std::string text_;
-  std::vector<Entry> entries_;       // by id
-  std::vector<std::int32_t> table_;  // ids, -1 = free; open addressing
+  std::vector<Entry> entries_;  // by id
+  std::vector<Slot> table_;     // open addressing
   std::size_t count_ = 0;
 };
 
