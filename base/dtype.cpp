@@ -24,14 +24,22 @@ std::size_t size_of(Dtype dtype) {
 
 std::string_view name_of(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f64: return "f64";
-    case Dtype::f32: return "f32";
-    case Dtype::bf16: return "bf16";
-    case Dtype::f16: return "f16";
-    case Dtype::i64: return "i64";
-    case Dtype::i32: return "i32";
-    case Dtype::u32: return "u32";
-    case Dtype::u8: return "u8";
+    case Dtype::f64:
+      return "f64";
+    case Dtype::f32:
+      return "f32";
+    case Dtype::bf16:
+      return "bf16";
+    case Dtype::f16:
+      return "f16";
+    case Dtype::i64:
+      return "i64";
+    case Dtype::i32:
+      return "i32";
+    case Dtype::u32:
+      return "u32";
+    case Dtype::u8:
+      return "u8";
   }
   fail(Kind::internal, "internal error: no such dtype {}", static_cast<int>(dtype));
 }

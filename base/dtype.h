@@ -43,20 +43,36 @@ struct F16 {
 template <class T>
 struct DtypeOf;
 template <>
-struct DtypeOf<double> { static constexpr Dtype value = Dtype::f64; };
+struct DtypeOf<double> {
+  static constexpr Dtype value = Dtype::f64;
+};
 template <>
-struct DtypeOf<float> { static constexpr Dtype value = Dtype::f32; };
+struct DtypeOf<float> {
+  static constexpr Dtype value = Dtype::f32;
+};
 template <>
-struct DtypeOf<Bf16> { static constexpr Dtype value = Dtype::bf16; };
+struct DtypeOf<Bf16> {
+  static constexpr Dtype value = Dtype::bf16;
+};
 template <>
-struct DtypeOf<F16> { static constexpr Dtype value = Dtype::f16; };
+struct DtypeOf<F16> {
+  static constexpr Dtype value = Dtype::f16;
+};
 template <>
-struct DtypeOf<std::int64_t> { static constexpr Dtype value = Dtype::i64; };
+struct DtypeOf<std::int64_t> {
+  static constexpr Dtype value = Dtype::i64;
+};
 template <>
-struct DtypeOf<std::int32_t> { static constexpr Dtype value = Dtype::i32; };
+struct DtypeOf<std::int32_t> {
+  static constexpr Dtype value = Dtype::i32;
+};
 template <>
-struct DtypeOf<std::uint32_t> { static constexpr Dtype value = Dtype::u32; };
+struct DtypeOf<std::uint32_t> {
+  static constexpr Dtype value = Dtype::u32;
+};
 template <>
-struct DtypeOf<std::uint8_t> { static constexpr Dtype value = Dtype::u8; };
+struct DtypeOf<std::uint8_t> {
+  static constexpr Dtype value = Dtype::u8;
+};
 
 }  // namespace hearth

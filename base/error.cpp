@@ -2,7 +2,9 @@
 
 namespace hearth {
 
-int exit_code(Kind kind) { return static_cast<int>(kind); }
+int exit_code(Kind kind) {
+  return static_cast<int>(kind);
+}
 
 Error::Error(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
 

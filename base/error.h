@@ -12,15 +12,15 @@ namespace hearth {
 /// What went wrong, as the caller of the program needs to know it. The numbers are the exit codes that docs/exit_codes
 /// and `hearth --help` print; a supervisor acts on them, so they never change.
 enum class Kind {
-  usage = 2,         // wrong command line, refused recipe
-  data = 3,          // wrong data, model or file
-  machine = 4,       // no permission, no such device, folder locked by another job
-  numeric = 5,       // NaN or infinity stopped the run
-  storage = 6,       // disk full, I/O error: what was there before is untouched
-  integrity = 7,     // checkpoints exist and none verifies
-  preempted = 10,    // interrupted, checkpoint committed
-  validation = 17,   // a result failed its own check
-  internal = 70,     // a defect of hearth
+  usage = 2,        // wrong command line, refused recipe
+  data = 3,         // wrong data, model or file
+  machine = 4,      // no permission, no such device, folder locked by another job
+  numeric = 5,      // NaN or infinity stopped the run
+  storage = 6,      // disk full, I/O error: what was there before is untouched
+  integrity = 7,    // checkpoints exist and none verifies
+  preempted = 10,   // interrupted, checkpoint committed
+  validation = 17,  // a result failed its own check
+  internal = 70,    // a defect of hearth
 };
 
 /// The exit code of a kind.

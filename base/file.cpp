@@ -32,12 +32,15 @@ std::pair<int, std::size_t> open_for_reading(const Path& path) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
-    fail(Kind::data, "cannot read {}: it is {}", path.string(), S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+    fail(Kind::data, "cannot read {}: it is {}", path.string(),
+         S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
   }
   return {descriptor, static_cast<std::size_t>(status.st_size)};
 }
 
-Path parent_of(const Path& path) { return path.has_parent_path() ? path.parent_path() : Path("."); }
+Path parent_of(const Path& path) {
+  return path.has_parent_path() ? path.parent_path() : Path(".");
+}
 
 }  // namespace
 
@@ -47,7 +50,9 @@ InFile::InFile(const Path& path) : path_(path) {
   size_ = size;
 }
 
-InFile::~InFile() { ::close(descriptor_); }
+InFile::~InFile() {
+  ::close(descriptor_);
+}
 
 void InFile::read(std::size_t offset, void* into, std::size_t bytes) const {
   auto* to = static_cast<char*>(into);

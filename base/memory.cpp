@@ -9,14 +9,18 @@ namespace hearth {
 namespace {
 constexpr std::size_t alignment = 64;
 
-std::size_t padded(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment; }
+std::size_t padded(std::size_t bytes) {
+  return (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+}
 }  // namespace
 
 void* Memory::take(std::size_t bytes) {
   void* pointer = allocate(padded(bytes));
   if (pointer == nullptr) {
-    fail(Kind::machine, "out of memory: {} more bytes were asked for beside the {} in use; use a smaller "
-         "per_device_train_batch_size or cutoff_len, gradient_checkpointing: true, or more ranks", bytes, now_);
+    fail(Kind::machine,
+         "out of memory: {} more bytes were asked for beside the {} in use; use a smaller "
+         "per_device_train_batch_size or cutoff_len, gradient_checkpointing: true, or more ranks",
+         bytes, now_);
   }
   now_ += padded(bytes);
   peak_ = std::max(peak_, now_);
@@ -30,9 +34,13 @@ void Memory::give(void* pointer, std::size_t bytes) noexcept {
   now_ -= padded(bytes);
 }
 
-void* HostMemory::allocate(std::size_t bytes) { return std::aligned_alloc(alignment, bytes); }
+void* HostMemory::allocate(std::size_t bytes) {
+  return std::aligned_alloc(alignment, bytes);
+}
 
-void HostMemory::release(void* pointer) noexcept { std::free(pointer); }
+void HostMemory::release(void* pointer) noexcept {
+  std::free(pointer);
+}
 
 Buffer::Buffer(Memory& memory, std::size_t bytes) : memory_(&memory), data_(memory.take(bytes)), bytes_(bytes) {}
 

@@ -34,7 +34,9 @@ Key Key::with(std::string_view name) const {
   return {mixed(high_ ^ hash), mixed(low_ + hash)};
 }
 
-Key Key::with(std::uint64_t number) const { return {mixed(high_ + mixed(number)), mixed(low_ ^ mixed(~number))}; }
+Key Key::with(std::uint64_t number) const {
+  return {mixed(high_ + mixed(number)), mixed(low_ ^ mixed(~number))};
+}
 
 std::array<std::uint32_t, 4> Key::block(std::uint64_t counter) const {
   std::array<std::uint32_t, 4> x = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
@@ -59,7 +61,9 @@ std::uint64_t Key::word(std::uint64_t index) const {
   return (static_cast<std::uint64_t>(x[half + 1]) << 32) | x[half];
 }
 
-double Key::uniform(std::uint64_t index) const { return static_cast<double>(word(index) >> 11) * 0x1p-53; }
+double Key::uniform(std::uint64_t index) const {
+  return static_cast<double>(word(index) >> 11) * 0x1p-53;
+}
 
 std::uint64_t Key::below(std::uint64_t bound, std::uint64_t index) const {
   require(bound > 0, "a bound of random numbers is positive");

@@ -23,10 +23,10 @@ struct Dims {
   Dims() = default;
   Dims(std::initializer_list<std::int64_t> dims);
   std::int64_t operator[](int i) const { return size[static_cast<std::size_t>(i)]; }
-  std::int64_t elements() const;        // 1 for no dims
-  std::int64_t row_elements() const;    // product of all dims but the first
+  std::int64_t elements() const;      // 1 for no dims
+  std::int64_t row_elements() const;  // product of all dims but the first
   bool operator==(const Dims&) const = default;
-  std::string text() const;             // "(2, 3)"
+  std::string text() const;  // "(2, 3)"
 };
 
 /// `dims[0]` rows of contiguous elements, `pitch` elements apart. Sliced by rows or columns, reshaped when unpitched,

@@ -51,7 +51,9 @@ void append_utf8(std::string& text, std::uint32_t c) {
 }
 
 std::uint32_t next_utf8(std::string_view text, std::size_t& offset) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[offset + i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[offset + i]));
+  };
   const std::uint32_t first = byte(0);
   const std::size_t length = utf8_length(static_cast<unsigned char>(first));
   std::uint32_t c = first;

@@ -35,8 +35,8 @@ struct AdamW {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
-  double decay = 0;         // decoupled: weight -= rate * decay * weight
-  std::int64_t step = 1;    // from 1, for the bias corrections
+  double decay = 0;       // decoupled: weight -= rate * decay * weight
+  std::int64_t step = 1;  // from 1, for the bias corrections
 };
 
 /// Chunk of the sums over flat parameters: squared_norm gives one f64 for each, shards are cut at multiples of it.

@@ -6,9 +6,8 @@
 //   2. Weights may be read between whole() and release() only; pooled buffers are NaN outside where the pool poisons.
 //   3. Padding is zero and belongs to nobody.
 //   4. Every microbatch's gradient is made in a fresh buffer and added rank by rank onto the running sum, also on one
-//   rank and
-//      at every stage: microbatches m, m + 1, ... of ranks 0, 1, ... are added in the order of their index, whatever
-//      the split.
+//      rank and at every stage: microbatches m, m + 1, ... of ranks 0, 1, ... are added in the order of their index,
+//      whatever the split.
 //
 // Weights go sharded -> gathering -> whole -> sharded; the gradients of an accumulator empty -> filling -> (parked ->)
 // empty, and the group's, once a step, gathering -> ready -> gathering. A wrong transition is an error that names the

@@ -42,9 +42,8 @@ struct FlatOptions {
 ///              master        compute weights          moments   running gradients     microbatch's gradients
 ///   stage 0    4 N (*)       c N                      8 N       4 N + (a - 1) 4 N/n   a 4 N
 ///   stage 1    4 N/n (*)     c N                      8 N/n     a 4 N/n               a 4 N
-///   stage 2    4 N/n (*)     c N                      8 N/n     a 4 N/n               4 N, lent by the pool to one
-///   block stage 3    4 N/n         c N, lent to two blocks  8 N/n     a 4 N/n               4 N, lent by the pool to
-///   one block
+///   stage 2    4 N/n (*)     c N                      8 N/n     a 4 N/n               4 N, lent to one block
+///   stage 3    4 N/n         c N, lent to two blocks  8 N/n     a 4 N/n               4 N, lent to one block
 ///
 /// (*) part of the compute weights, and so counted once, when those are f32. One rank alone is stage 2 for gradients,
 /// and keeps f32 weights once at every stage. Frozen groups keep their master in the compute dtype. A higher stage

@@ -73,8 +73,8 @@ struct Loops {
                                     std::int64_t n);
   void (*adamw)(const AdamWFactors& factors, const float* gradient, float* weight, float* first, float* second,
                 std::int64_t n);
-  /// sums[i] = sum of squares of the i-th chunk of norm_chunk elements, in f64: sixteen sums by index modulo 16, folded by
-  /// halves, so that every instruction set has the same bits.
+  /// sums[i] = sum of squares of the i-th chunk of norm_chunk elements, in f64: sixteen sums by index modulo 16, folded
+  /// by halves, so that every instruction set has the same bits.
   void (*squares)(const float* x, double* sums, std::int64_t n);
   /// y = x scaled, or y += x scaled, from the f32 tile of a product.
   void (*store_tile[storages])(float scale, const float* x, void* y, bool add, std::int64_t n);

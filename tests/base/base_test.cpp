@@ -31,8 +31,8 @@ TEST(F16, EveryHalfSurvivesTheRoundTrip) {
   }
   EXPECT_EQ(F16(65519.0F).bits, 0x7bff);
   EXPECT_EQ(F16(65520.0F).bits, 0x7c00);
-  EXPECT_EQ(F16(0x1p-25F).bits, 0);           // half way, down to even
-  EXPECT_EQ(F16(1.5F * 0x1p-24F).bits, 2);    // half way, up to even
+  EXPECT_EQ(F16(0x1p-25F).bits, 0);         // half way, down to even
+  EXPECT_EQ(F16(1.5F * 0x1p-24F).bits, 2);  // half way, up to even
   EXPECT_EQ(F16(1.0F + 0x1p-11F).bits, 0x3c00);
 }
 

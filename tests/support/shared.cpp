@@ -12,7 +12,9 @@ Path shared() {
   return path;
 }
 
-Path data() { return HEARTH_TEST_DATA; }
+Path data() {
+  return HEARTH_TEST_DATA;
+}
 
 Folder::Folder() {
   std::string name = (std::filesystem::temp_directory_path() / "hearth_test_XXXXXX").string();

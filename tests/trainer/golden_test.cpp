@@ -178,8 +178,7 @@ INSTANTIATE_TEST_SUITE_P(All, Golden,
                                                           "qwen2-yarn", "qwen3", "mistral-window"),
                                           testing::Values(Dtype::f32, Dtype::bf16)),
                          [](const auto& of) {
-                           std::string name =
-                               std::get<0>(of.param) + "_" + std::string(name_of(std::get<1>(of.param)));
+                           std::string name = std::get<0>(of.param) + "_" + std::string(name_of(std::get<1>(of.param)));
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
