@@ -32,9 +32,9 @@ Frame frame_of(const CurveFigure& figure) {
   std::size_t longest = 1;
   for (const std::string& label : tick_labels(frame.values.ticks)) longest = std::max(longest, label.size());
   frame.left = 14 + letter * static_cast<double>(longest);
-  frame.right = figure.width - 20;
+  frame.right = figure.width() - 20;
   frame.top = 12;
-  frame.bottom = figure.height - 38;
+  frame.bottom = figure.height() - 38;
   return frame;
 }
 
@@ -136,16 +136,16 @@ std::string figure_html(const CurveFigure& figure) {
     broken = broken || one.broken;
     if (one.any && figure.series.size() > 1) keys += key(series.look, series.name);
   }
-  if (!figure.began.empty()) keys += key("began", "continued");
+  if (!figure.began.empty() && figure.size == CurveSize::large) keys += key("began", "continued");
   if (broken) keys += key("broken", "not finite");
   std::string unit = figure.unit;
   if (frame.values.logarithmic) unit += unit.empty() ? "logarithmic" : ", logarithmic";
-  std::string out =
-      fmt::format("<figure>\n<figcaption><b>{}</b> <span class=\"unit\">{}</span>{}</figcaption>\n",
-                  escaped(figure.title), escaped(unit), keys.empty() ? "" : "<span class=\"keys\">" + keys + "</span>");
+  std::string out = fmt::format("<figure{}>\n<figcaption><b>{}</b> <span class=\"unit\">{}</span>{}</figcaption>\n",
+                                figure.size == CurveSize::small ? "" : " class=\"wide\"", escaped(figure.title),
+                                escaped(unit), keys.empty() ? "" : "<span class=\"keys\">" + keys + "</span>");
   if (!any) return out + "<p class=\"none\">No value that could be drawn.</p>\n</figure>\n";
   fmt::format_to(std::back_inserter(out), "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{} over steps\">\n",
-                 figure.width, figure.height, escaped(figure.title));
+                 figure.width(), figure.height(), escaped(figure.title));
   return out + axes(frame) + beginnings(figure, frame) + lines + "</svg>\n</figure>\n";
 }
 

@@ -23,14 +23,22 @@ enum class CurveScale {
   logarithmic,  // all values above 0
 };
 
+enum class CurveSize {
+  small,  // half the page wide
+  wide,   // as high as a small one
+  large,  // the page's first: its legend explains the dashed lines of all
+};
+
 struct CurveFigure {
   std::string title;
   std::string unit;
   std::vector<CurveSeries> series;
-  std::vector<double> began;  // steps at which a later attempt began: dashed lines
+  std::vector<double> began;  // steps after which a later attempt went on: dashed lines
   CurveScale scale = CurveScale::fitted;
-  int width = 720;  // of the drawing, in its own units; on the page it is as wide as its frame
-  int height = 280;
+  CurveSize size = CurveSize::small;
+
+  int width() const { return size == CurveSize::small ? 490 : 1000; }  // of the drawing, in its own units
+  int height() const { return size == CurveSize::large ? 320 : 240; }
 };
 
 /// A <figure>: title, unit and legend as text, then the drawing. All texts are escaped. Without a point that can be

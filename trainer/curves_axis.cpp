@@ -91,7 +91,7 @@ CurveAxis value_axis(const CurveFigure& figure) {
   if (low > high) return {};
   if (figure.scale == CurveScale::logarithmic && low > 0) return log_axis(low, high);
   if (figure.scale == CurveScale::from_zero) low = std::min(low, 0.0);
-  return linear_axis(low, high, figure.height / 50);
+  return linear_axis(low, high, figure.height() / 50);
 }
 
 CurveAxis step_axis(const CurveFigure& figure) {
@@ -106,7 +106,7 @@ CurveAxis step_axis(const CurveFigure& figure) {
   axis.low = first <= 1 ? 0 : first;
   axis.high = last;
   if (axis.high <= axis.low) axis.high = axis.low + 1;
-  const double step = std::max(1.0, nice_step(axis.high - axis.low, figure.width / 90));
+  const double step = std::max(1.0, nice_step(axis.high - axis.low, figure.width() / 90));
   axis.ticks = multiples(axis.low, axis.high, step == 2.5 ? 5 : step);
   return axis;
 }

@@ -27,37 +27,54 @@ std::string tile(std::string_view name, std::string_view value, std::string_view
   return out + "</div>\n";
 }
 
-std::string wide_tile(std::string_view name, std::string_view words) {
-  if (words.empty()) return "";
-  return fmt::format("<div class=\"wide\"><dt>{}</dt><dd class=\"words\">{}</dd></div>\n", name, escaped(words));
-}
-
 std::string change_tile(std::string_view name, const Change& change, std::string (*text)(double)) {
-  if (!change.measured_twice) return tile(name, text(change.after), "measured once");
+  if (change.first_step == change.last_step) {
+    return tile(name, text(change.after), fmt::format("at step {}", grouped(change.last_step)));
+  }
   return tile(name, fmt::format("<span class=\"was\">{} →</span> {}", text(change.before), text(change.after)),
-              "before → after");
+              fmt::format("step {} → step {}", grouped(change.first_step), grouped(change.last_step)));
 }
 
-std::string tiles(const RunSummary& run, const ReportFacts& facts) {
-  std::string out = "<dl class=\"tiles\">\n";
+/// Tiles side by side in rows that are as even as their number allows.
+std::string rows_of(const std::vector<std::string>& tiles, std::size_t most) {
+  if (tiles.empty()) return "";
+  const std::size_t rows = (tiles.size() + most - 1) / most;
+  std::string out = fmt::format("<dl class=\"tiles\" style=\"--n:{}\">\n", (tiles.size() + rows - 1) / rows);
+  for (const std::string& one : tiles) out += one;
+  return out + "</dl>\n";
+}
+
+std::string numbers(const RunSummary& run) {
+  std::vector<std::string> tiles;
   if (run.loss) {
-    out += tile("Final loss", value_text(*run.loss),
-                std::isfinite(*run.loss) ? fmt::format("perplexity {:.4g}", std::exp(*run.loss)) : "");
+    tiles.push_back(tile("Final loss", value_text(*run.loss),
+                         std::isfinite(*run.loss) ? fmt::format("perplexity {:.4g}", std::exp(*run.loss)) : ""));
   }
-  if (run.held_out) out += change_tile("Held-out loss", *run.held_out, value_text);
-  if (run.exact_match) out += change_tile("Questions answered exactly", *run.exact_match, percent_text);
-  out += tile("Tokens", grouped(run.tokens), fmt::format("{} of them trained", grouped(run.trained_tokens)));
-  const double speed = run.seconds > 0 ? static_cast<double>(run.tokens) / run.seconds : 0;
-  if (speed > 0) {
-    out += tile("Tokens per second", grouped(static_cast<std::int64_t>(std::min(speed, 1e15) + 0.5)), "all ranks");
+  if (run.held_out) tiles.push_back(change_tile("Held-out loss", *run.held_out, value_text));
+  if (run.exact_match) tiles.push_back(change_tile("Questions answered exactly", *run.exact_match, percent_text));
+  tiles.push_back(tile("Tokens", grouped(run.tokens), fmt::format("{} of them trained", grouped(run.trained_tokens))));
+  if (run.seconds > 0 && run.tokens > 0) {
+    const double speed = std::min(static_cast<double>(run.tokens) / run.seconds, 1e15);
+    tiles.push_back(tile("Tokens per second", grouped(static_cast<std::int64_t>(speed + 0.5)), "all ranks"));
   }
-  out += tile("Duration", duration_text(run.seconds),
-              run.attempts > 1 ? fmt::format("{} attempts", run.attempts) : std::string("one attempt"));
-  out += tile("Steps", grouped(run.steps), fmt::format("{:.3g} passes over the data", run.epochs));
+  tiles.push_back(tile("Duration", duration_text(run.seconds),
+                       run.attempts > 1 ? fmt::format("{} attempts", run.attempts) : "one attempt"));
+  tiles.push_back(tile("Steps", grouped(run.steps), fmt::format("{:.3g} passes over the data", run.epochs)));
   if (run.peak_memory > 0) {
-    out += tile("Peak memory", bytes_text(static_cast<double>(run.peak_memory)), "tensors of the first rank");
+    tiles.push_back(tile("Peak memory", bytes_text(static_cast<double>(run.peak_memory)), "tensors of the first rank"));
   }
-  return out + wide_tile("Model", facts.model) + wide_tile("Mesh", facts.mesh) + "</dl>\n";
+  return rows_of(tiles, 4);
+}
+
+std::string words(const ReportFacts& facts) {
+  std::vector<std::string> tiles;
+  const auto add = [&](const char* name, const std::string& text) {
+    if (text.empty()) return;
+    tiles.push_back(fmt::format("<div><dt>{}</dt><dd class=\"words\">{}</dd></div>\n", name, escaped(text)));
+  };
+  add("Model", facts.model);
+  add("Mesh", facts.mesh);
+  return rows_of(tiles, 2);
 }
 
 std::string state(const RunSummary& run) {
@@ -83,36 +100,32 @@ std::vector<CurveSeries> with_mean(std::vector<CurvePoint> points) {
   return {{"each step", "raw", std::move(points)}, {fmt::format("mean of {} steps", window), "main", std::move(means)}};
 }
 
-std::string loss_figure(const Records& records, const RunSummary& run) {
+CurveFigure loss_figure(const Records& records, const RunSummary& run) {
   const auto losses = curve_of(records, &StepRecord::loss);
   const auto held = curve_of(records, &StepRecord::eval_loss);
   CurveFigure figure{"Loss", "nats per trained token", with_mean(losses), run.began};
   figure.scale = scale_for(losses, CurveScale::fitted);
-  figure.width = 1000;
-  figure.height = 320;
+  figure.size = CurveSize::large;
   if (!held.empty()) figure.series.push_back({"held out", "held", held});
-  return figure_html(figure);
-}
-
-std::string small_figure(const char* title, const char* unit, std::vector<CurveSeries> series, CurveScale scale,
-                         const RunSummary& run) {
-  if (series.front().points.empty()) return "";
-  return figure_html({title, unit, std::move(series), run.began, scale, 490, 240});
+  return figure;
 }
 
 std::string curves(const Records& records, const RunSummary& run) {
   if (run.steps == 0) return "";
   const auto norms = curve_of(records, &StepRecord::norm);
   const auto matches = curve_of(records, &StepRecord::exact_match);
-  std::string out = "<h2>Curves</h2>\n<div class=\"curves\">\n" + loss_figure(records, run);
-  out += small_figure("Learning rate", "", {{"", "main", curve_of(records, &StepRecord::rate)}}, CurveScale::from_zero,
-                      run);
-  out +=
-      small_figure("Gradient norm", "before clipping", with_mean(norms), scale_for(norms, CurveScale::from_zero), run);
-  out += small_figure("Throughput", "tokens per second", with_mean(throughput_of(records)), CurveScale::from_zero, run);
+  std::vector<CurveFigure> small = {
+      {"Learning rate", "", {{"", "main", curve_of(records, &StepRecord::rate)}}, run.began, CurveScale::from_zero},
+      {"Gradient norm", "before clipping", with_mean(norms), run.began, scale_for(norms, CurveScale::from_zero)},
+      {"Throughput", "tokens per second", with_mean(throughput_of(records)), run.began, CurveScale::from_zero},
+  };
   if (matches.size() > 1) {
-    out += small_figure("Questions answered exactly", "share", {{"", "held", matches}}, CurveScale::from_zero, run);
+    small.push_back({"Questions answered exactly", "share", {{"", "held", matches}}, run.began, CurveScale::from_zero});
   }
+  std::erase_if(small, [](const CurveFigure& figure) { return figure.series.front().points.empty(); });
+  if (small.size() % 2 == 1) small.back().size = CurveSize::wide;
+  std::string out = "<h2>Curves</h2>\n<div class=\"curves\">\n" + figure_html(loss_figure(records, run));
+  for (const CurveFigure& figure : small) out += figure_html(figure);
   return out +
          "</div>\n<p class=\"note\">Throughput is that of each step by itself: a step after an evaluation or a "
          "checkpoint carries its time.</p>\n";
@@ -142,7 +155,7 @@ std::string page(const Records& records, const ReportFacts& facts, bool plots) {
   out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   out += "<title>" + title + "</title>\n<style>" + std::string(report_style()) + "</style>\n</head>\n<body>\n";
   out += "<header><h1>" + title + "</h1>" + state(run) + "</header>\n";
-  out += tiles(run, facts);
+  out += numbers(run) + words(facts);
   if (plots) out += curves(records, run);
   out += section("Data", facts.counts) + recipe_section(facts.recipe);
   out += "<footer>\n";

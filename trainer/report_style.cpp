@@ -26,12 +26,11 @@ h2 { font-size: 1.05rem; font-weight: 650; margin: 2.2rem 0 .7rem; }
 .state { font-size: .85rem; color: var(--good); border: 1px solid; border-radius: 1rem; padding: .05rem .7rem; }
 .state.open { color: var(--quiet); }
 .state.broken { color: var(--broken); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(14.5rem, 1fr)); gap: .8rem; margin: 0; }
+.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 0 0 .8rem; }
 .tiles div, figure, pre {
   background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin: 0;
 }
-.tiles div { padding: .7rem .95rem .75rem; min-width: 0; }
-.tiles .wide { grid-column: span 2; }
+.tiles div { padding: .7rem .95rem .75rem; min-width: 0; flex: 1 1 calc((100% + .8rem) / var(--n) - .82rem); }
 dt { font-size: .8rem; color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
 dd.value { font-size: 1.3rem; font-weight: 600; line-height: 1.35; font-variant-numeric: tabular-nums; }
@@ -39,7 +38,7 @@ dd.words { font-size: 1rem; font-weight: 600; line-height: 1.45; }
 dd.more { font-size: .8rem; color: var(--quiet); }
 dd .was { color: var(--quiet); font-weight: 400; }
 .curves { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .8rem; }
-.curves figure:first-child, .curves figure:nth-child(even):last-child { grid-column: 1 / -1; }
+.curves .wide { grid-column: 1 / -1; }
 figure { padding: .75rem .9rem .4rem; }
 figcaption { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 .5rem; font-size: .88rem; }
 .unit, .keys { color: var(--quiet); font-size: .8rem; }
@@ -77,7 +76,9 @@ footer p { margin: .15rem 0; overflow-wrap: anywhere; }
 @media (max-width: 46rem) {
   body { padding: 1.2rem .8rem 2rem; }
   .curves { grid-template-columns: minmax(0, 1fr); }
-  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .tiles div { flex-basis: calc(50% - .42rem); }
+  figure { overflow-x: auto; }
+  .wide svg { min-width: 40rem; }
 }
 @media print {
   :root {
@@ -87,7 +88,6 @@ footer p { margin: .15rem 0; overflow-wrap: anywhere; }
   }
   @page { margin: 16mm; }
   body { padding: 0; font-size: 10pt; max-width: none; }
-  .tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .tiles div, figure { break-inside: avoid; }
   h2 { break-after: avoid; }
   pre { font-size: 8pt; }

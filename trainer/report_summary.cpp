@@ -10,7 +10,8 @@ namespace {
 std::optional<Change> change_of(const std::vector<StepRecord>& records, std::optional<double> StepRecord::*field) {
   const auto points = curve_of(records, field);
   if (points.empty()) return std::nullopt;
-  return Change{points.front().value, points.back().value, points.size() > 1};
+  return Change{points.front().value, points.back().value, static_cast<std::int64_t>(points.front().step),
+                static_cast<std::int64_t>(points.back().step)};
 }
 
 bool is_broken(const std::optional<double>& value) {

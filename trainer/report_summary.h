@@ -13,7 +13,8 @@ namespace hearth {
 struct Change {
   double before = 0;
   double after = 0;
-  bool measured_twice = false;  // otherwise before = after
+  std::int64_t first_step = 0;
+  std::int64_t last_step = 0;  // = first_step where it was measured once
 };
 
 struct RunSummary {
