@@ -75,6 +75,12 @@ Environment read_environment(char** arguments) noexcept {
   const auto tasks = number("PMI_SIZE").value_or(number("SLURM_NTASKS").value_or(1));
   e.under_launcher =
       world.has_value() || number("PMI_SIZE").has_value() || std::getenv("PMIX_RANK") != nullptr || tasks > 1;
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) continue;
+    e.rank = std::atoi(text);
+    break;
+  }
   e.local_ranks = number("OMPI_COMM_WORLD_LOCAL_SIZE").value_or(number("SLURM_NTASKS_PER_NODE").value_or(1));
   const char* local = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
   if (local == nullptr) local = std::getenv("SLURM_LOCALID");

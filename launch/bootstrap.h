@@ -15,6 +15,7 @@ namespace hearth {
 /// What was read from the environment at start.
 struct Environment {
   bool under_launcher = false;  // started by mpirun or srun
+  int rank = 0;                 // of all, as the launcher says
   int local_ranks = 1;          // ranks on this host, as the launcher says
   int local_rank = 0;
   std::optional<int> omp_threads;  // OMP_NUM_THREADS
