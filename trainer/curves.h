@@ -20,7 +20,7 @@ struct CurveSeries {
 enum class CurveScale {
   fitted,       // from the least value to the largest
   from_zero,    // from 0, where no value is below it
-  logarithmic,  // all values above 0
+  logarithmic,  // where all values are above 0, otherwise fitted
 };
 
 enum class CurveSize {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace hearth {
 
@@ -67,6 +68,35 @@ CurveAxis linear_axis(double low, double high, int about) {
   return axis;
 }
 
+bool is_zero(double tick, double apart) {
+  return std::abs(tick) < 1e-6 * apart;
+}
+
+/// "2.5e-4", with as many digits as it takes to tell neighbours apart.
+std::vector<std::string> powers(const std::vector<double>& ticks, double apart) {
+  std::vector<std::string> labels;
+  for (int digits = 3; digits <= 17; ++digits) {
+    labels.clear();
+    for (const double tick : ticks) {
+      if (is_zero(tick, apart)) {
+        labels.emplace_back("0");
+        continue;
+      }
+      const int power = static_cast<int>(std::floor(std::log10(std::abs(tick)) + 1e-9));
+      labels.push_back(fmt::format("{:.{}g}e{}", tick / std::pow(10.0, power), digits, power));
+    }
+    if (std::adjacent_find(labels.begin(), labels.end()) == labels.end()) break;
+  }
+  return labels;
+}
+
+std::pair<double, const char*> unit_of(double largest) {
+  if (largest < 1e4) return {1, ""};
+  if (largest < 1e6) return {1e3, "k"};
+  if (largest < 1e9) return {1e6, "M"};
+  return {1e9, "G"};
+}
+
 }  // namespace
 
 bool is_drawable(double value) {
@@ -89,7 +119,7 @@ CurveAxis value_axis(const CurveFigure& figure) {
     }
   }
   if (low > high) return {};
-  if (figure.scale == CurveScale::logarithmic && low > 0) return log_axis(low, high);
+  if (figure.scale == CurveScale::logarithmic && low > 1 / nothing) return log_axis(low, high);
   if (figure.scale == CurveScale::from_zero) low = std::min(low, 0.0);
   return linear_axis(low, high, figure.height() / 50);
 }
@@ -120,26 +150,20 @@ std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
     if (ticks[i] != 0) least = std::min(least, std::abs(ticks[i]));
     if (i > 0) apart = std::min(apart, ticks[i] - ticks[i - 1]);
   }
-  std::vector<std::string> labels;
   if (apart == nothing) apart = largest > 0 ? largest : 1;
-  // Over many decades no common unit would do.
-  const bool mixed = largest > 1e5 * least || largest >= 1e16 || (largest > 0 && largest < 1e-2);
-  const double unit = largest < 1e4 ? 1 : (largest < 1e6 ? 1e3 : (largest < 1e9 ? 1e6 : 1e9));
-  const char* name = unit == 1 ? "" : (unit == 1e3 ? "k" : (unit == 1e6 ? "M" : "G"));
-  const double steps = apart / unit;
-  int digits = 0;
-  while (digits < 9 && std::abs(steps * std::pow(10.0, digits) - std::round(steps * std::pow(10.0, digits))) > 1e-6) {
-    ++digits;
+  // Tiny and huge values, and those over many decades, have no unit in common.
+  if (largest > 1e5 * least || largest >= 1e16 || largest < 1e-2) return powers(ticks, apart);
+  if (largest > 20 * least) {  // of a logarithmic axis
+    std::vector<std::string> labels;
+    for (const double tick : ticks) labels.push_back(fmt::format("{:.6g}", tick));
+    return labels;
   }
+  const auto [unit, name] = unit_of(largest);
+  int digits = 0;
+  for (double steps = apart / unit; digits < 12 && std::abs(steps - std::round(steps)) > 1e-6; steps *= 10) ++digits;
+  std::vector<std::string> labels;
   for (const double tick : ticks) {
-    if (std::abs(tick) < 1e-6 * apart) {
-      labels.push_back("0");
-    } else if (mixed) {
-      const int power = static_cast<int>(std::floor(std::log10(std::abs(tick)) + 1e-9));
-      labels.push_back(fmt::format("{:.3g}e{}", tick / std::pow(10.0, power), power));
-    } else {
-      labels.push_back(fmt::format("{:.{}f}{}", tick / unit, digits, name));
-    }
+    labels.push_back(is_zero(tick, apart) ? "0" : fmt::format("{:.{}f}{}", tick / unit, digits, name));
   }
   return labels;
 }

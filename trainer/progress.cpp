@@ -65,7 +65,7 @@ std::string bar_text(const StepRecord& r, int columns, bool colors) {
       fmt::format(" {:>{}}/{}", r.step, total.size(), total),
       "  loss " + short_value(r.loss),
       "  left " + hours(r.remaining),
-      fmt::format("  {:>6} tok/s", short_count(r.throughput)),
+      fmt::format("  {:>5} tok/s", short_count(r.throughput)),
       "  " + bytes_text(static_cast<double>(r.peak_memory)),
   };
   std::string right;
