@@ -40,13 +40,12 @@ class ZstdStream final : public ByteStream {
   std::size_t read(char* into, std::size_t bytes) override {
     ZSTD_outBuffer out = {into, bytes, 0};
     while (out.pos == 0) {
-      const bool holds_more = full_ && pending_ != 0;  // the last call ran out of room, not of input
-      if (view_.pos == view_.size && !holds_more && !more()) return 0;
+      if (view_.pos == view_.size && !more())
+        return 0;  // zstd keeps the last byte of a frame back until all of it is out
       pending_ = ZSTD_decompressStream(context_.get(), &out, &view_);
       if (ZSTD_isError(pending_) != 0) {
         fail(Kind::data, "{}: damaged zstd data near byte {}: {}", path_.string(), at_, ZSTD_getErrorName(pending_));
       }
-      full_ = out.pos == out.size;
     }
     return out.pos;
   }
@@ -72,7 +71,6 @@ class ZstdStream final : public ByteStream {
   ZSTD_inBuffer view_ = {nullptr, 0, 0};
   std::size_t at_ = 0;
   std::size_t pending_ = 0;  // 0 exactly when a frame has ended and all of it came out
-  bool full_ = false;
 };
 
 }  // namespace

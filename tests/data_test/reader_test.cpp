@@ -69,6 +69,17 @@ TEST(Stream, CompressedLinesEqualPlainOnesAcrossFramesAndBlocks) {
   EXPECT_TRUE(read == content);
 }
 
+TEST(Stream, AFrameThatIsReadBeforeAllOfItCameOutIsNotCutOff) {
+  const Folder folder;
+  const std::string content(5000, 'a');  // one small block: its input is gone long before its output
+  put(folder.path() / "a.jsonl.zst", compressed(content) + compressed(content));
+  const auto bytes = ByteStream::open(folder.path() / "a.jsonl.zst", Container::lines_zstd);
+  std::string piece(7, '\0');
+  std::string read;
+  for (std::size_t got = 0; (got = bytes->read(piece.data(), piece.size())) > 0;) read.append(piece, 0, got);
+  EXPECT_TRUE(read == content + content);
+}
+
 TEST(Stream, ATruncatedOrDamagedCompressedFileIsRefused) {
   const Folder folder;
   std::string bytes = compressed(std::string(100000, 'a') + "\n" + std::string(5000, 'b'));
