@@ -1,12 +1,30 @@
 #include "launch/options.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <sstream>
 #include <utility>
 
+#include "trainer/recipe_nearest.h"
+
 namespace hearth {
 
 namespace po = boost::program_options;
+
+namespace {
+
+/// "; did you mean --data?" for an option that is not there, or nothing.
+std::string meant(std::string name, const po::options_description& known) {
+  name.erase(0, name.find_first_not_of('-'));
+  name.erase(std::min(name.find('='), name.size()));
+  std::vector<std::string> accepted;
+  for (const auto& option : known.options()) accepted.push_back(option->long_name());
+  std::vector<std::string> nearest = nearest_words(name, accepted);
+  for (std::string& word : nearest) word.insert(0, "--");
+  return nearest.empty() ? "" : fmt::format("; did you mean {}?", listed(nearest));
+}
+
+}  // namespace
 
 Options::Options(std::string usage, std::string about, std::vector<std::string> positional)
     : usage_(std::move(usage)),
@@ -29,6 +47,11 @@ bool Options::parse(const Words& words) {
     const int strict = style::unix_style & ~style::allow_guessing;
     po::store(po::command_line_parser(words).options(all).positional(order).style(strict).run(), values_);
     po::notify(values_);
+  } catch (const po::unknown_option& error) {
+    fail(Kind::usage, "there is no option {}{} (`hearth {} --help` lists them)", error.get_option_name(),
+         meant(error.get_option_name(), visible_), verb());
+  } catch (const po::too_many_positional_options_error&) {
+    fail(Kind::usage, "too many words: usage: hearth {} (`hearth {} --help` tells more)", usage_, verb());
   } catch (const po::error& error) {
     fail(Kind::usage, "{}; `hearth {} --help` lists what it accepts", error.what(), verb());
   }

@@ -15,7 +15,9 @@ Path recipes_folder() {
   for (const Path& place : places) {
     if (std::filesystem::is_directory(place)) return std::filesystem::canonical(place);
   }
-  fail(Kind::machine, "the recipes that come with hearth are not where they belong ({})",
+  fail(Kind::machine,
+       "the recipes that come with hearth are not where they belong ({}): install it with `cmake --install`, or run it "
+       "from the build folder in its source tree",
        places[0].lexically_normal().string());
 }
 

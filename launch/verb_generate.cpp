@@ -43,11 +43,14 @@ Request request_of(const Options& options, const OpenedModel& model) {
   Request request;
   request.most = options.as<std::int64_t>("max-new-tokens");
   request.sampling = {options.as<double>("temperature"), options.as<std::int64_t>("top-k"), options.as<double>("top-p"),
-                      options.as<std::uint64_t>("seed")};
+                      static_cast<std::uint64_t>(options.as<std::int64_t>("seed"))};
   request.json = options.has("json");
   if (request.most < 1) fail(Kind::usage, "--max-new-tokens {}: at least 1", request.most);
   if (!(request.sampling.temperature >= 0))
     fail(Kind::usage, "--temperature {}: 0 or more", request.sampling.temperature);
+  if (options.as<std::int64_t>("seed") < 0) {
+    fail(Kind::usage, "--seed {}: 0 or more", options.as<std::int64_t>("seed"));
+  }
   if (request.sampling.top_k < 0) fail(Kind::usage, "--top-k {}: 0 (all) or more", request.sampling.top_k);
   if (!(request.sampling.top_p > 0 && request.sampling.top_p <= 1)) {
     fail(Kind::usage, "--top-p {}: above 0, at most 1", request.sampling.top_p);
@@ -115,8 +118,8 @@ int verb_generate(const Words& words, Environment& environment) {
       "temperature,t", po::value<double>()->default_value(0), "0: the likeliest token; 1: as the model's distribution")(
       "top-k", po::value<std::int64_t>()->default_value(0), "only the K likeliest tokens; 0: all")(
       "top-p", po::value<double>()->default_value(1), "only the likeliest tokens that hold this share")(
-      "seed", po::value<std::uint64_t>()->default_value(0), "of the draw")("json",
-                                                                           "one JSON object instead of a stream")(
+      "seed", po::value<std::int64_t>()->default_value(0), "of the draw")("json",
+                                                                          "one JSON object instead of a stream")(
       "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")("threads", po::value<int>(),
                                                                                   "CPU threads");
   if (!options.parse(words)) return 0;

@@ -1,8 +1,8 @@
 // prepare RECIPE: the data of a recipe, before anything is trained.
 #include "launch/options.h"
+#include "launch/version.h"
 #include "trainer/run_data.h"
-#include "trainer/run_folder.h"
-#include "trainer/run_lock.h"
+#include "trainer/run_start.h"
 
 namespace hearth {
 
@@ -62,12 +62,13 @@ int verb_prepare(const Words& words, Environment& environment) {
   if (!options.parse(words)) return 0;
   const Recipe recipe = read_recipe(options.text("RECIPE"), options.has("set") ? options.as<Words>("set") : Words());
   World world(environment, 1);
+  const RunStart start = start_run(recipe, world.all(), program_name());
   if (world.first()) {
-    for (const std::string& note : recipe.notes) fmt::print("note: {}\n", note);
-    make_folder(recipe.output.output_dir);
+    for (const auto& notes : {recipe.notes, start.notes}) {
+      for (const std::string& note : notes) fmt::print("note: {}\n", note);
+    }
   }
   const Together together = together_of(world.all());
-  together.sum(0);
   const RunModel model = run_model(recipe, together);
   const Prepared prepared = prepare_data(recipe, model, together);
   if (!world.first()) return 0;

@@ -1,4 +1,5 @@
 // recipe list | show NAME | copy NAME FILE | check FILE | keys
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -6,6 +7,7 @@
 #include "launch/options.h"
 #include "launch/places.h"
 #include "trainer/recipe.h"
+#include "trainer/recipe_nearest.h"
 
 namespace hearth {
 
@@ -20,22 +22,34 @@ std::string first_words(const Path& path) {
   return line;
 }
 
-Path recipe_named(const std::string& name) {
-  const Path path = recipes_folder() / (name.ends_with(".yaml") ? name : name + ".yaml");
-  if (!std::filesystem::is_regular_file(path)) {
-    fail(Kind::usage, "there is no recipe `{}` in {}; `hearth recipe list` shows them", name,
-         recipes_folder().string());
-  }
-  return path;
-}
-
-int list() {
+std::vector<Path> recipes() {
   std::vector<Path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(recipes_folder())) {
     if (entry.path().extension() == ".yaml") paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
-  for (const Path& path : paths) fmt::print("{:<20} {}\n", path.stem().string(), first_words(path));
+  return paths;
+}
+
+/// "; did you mean `show`?", or nothing.
+std::string meant(const std::string& word, const Words& accepted) {
+  const Words nearest = nearest_words(word, accepted);
+  return nearest.empty() ? "" : fmt::format("; did you mean `{}`?", nearest[0]);
+}
+
+Path recipe_named(const std::string& name) {
+  const Path path = recipes_folder() / (name.ends_with(".yaml") ? name : name + ".yaml");
+  if (!std::filesystem::is_regular_file(path)) {
+    Words names;
+    for (const Path& known : recipes()) names.push_back(known.stem().string());
+    fail(Kind::usage, "there is no recipe `{}` in {}{} (`hearth recipe list` shows them)", name,
+         recipes_folder().string(), meant(name, names));
+  }
+  return path;
+}
+
+int list() {
+  for (const Path& path : recipes()) fmt::print("{:<20} {}\n", path.stem().string(), first_words(path));
   return 0;
 }
 
@@ -85,6 +99,9 @@ int verb_recipe(const Words& words, Environment&) {
     if (!options.parse(words)) return 0;
     return check(options.text("FILE"), options.has("set") ? options.as<std::vector<std::string>>("set") : Words());
   }
+  const Words forms = {"list", "show", "copy", "check", "keys"};
+  const bool known = what.empty() || std::find(forms.begin(), forms.end(), what) != forms.end();
+  if (!known) fail(Kind::usage, "`recipe` has no `{}`{}\n{}", what, meant(what, forms), usage);
   fail(Kind::usage, "recipe needs one of these forms:\n{}", usage);
 }
 

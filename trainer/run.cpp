@@ -323,7 +323,12 @@ bool Job::save(std::int64_t step) {
   for (const std::string& text : result.notes) note("note: " + text);
   if (!result.committed) {
     note(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
-    if (step == steps_) fail(result.kind, "the last checkpoint could not be saved: {}", result.text);
+    if (step == steps_)
+      fail(
+          result.kind,
+          "the last checkpoint could not be saved: {}; those before it are untouched: make room, then the same command "
+          "goes on",
+          result.text);
     return false;
   }
   parent_ = result.digest;
@@ -359,7 +364,12 @@ RunEnd Job::run() {
       const bool saved = save(step + 1);
       if (interrupted && step + 1 < steps_) {
         progress_.end();
-        if (!saved) fail(Kind::storage, "interrupted at step {}, and no checkpoint could be saved", step + 1);
+        if (!saved)
+          fail(Kind::storage,
+               "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, "
+               "then "
+               "the same command goes on",
+               step + 1);
         note(fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on", step + 1));
         return RunEnd::interrupted;
       }

@@ -11,7 +11,14 @@ namespace hearth {
 
 namespace {
 
-void refuse_other_recipe(const Recipe& recipe, const RunRecord& record) {
+/// Whether a run has only been prepared, or ended over its data, before its first step.
+bool nothing_trained(const Path& folder) {
+  return checkpoints(folder).empty() && !std::filesystem::exists(folder / "trainer_log.jsonl");
+}
+
+/// A run may go on with other logging or more steps, not with another mathematics. Before its first step it may still
+/// become another run; then the vocabulary made for it goes too.
+void settle_recipe(const Recipe& recipe, const RunRecord& record, std::vector<std::string>& notes) {
   const Recipe before = parse_recipe(record.recipe, recipe.output.output_dir + "/run.json", {}, RecipeFiles::unchecked);
   std::vector<std::string> lines;
   for (const Difference& d : forbidden_changes(before, recipe)) {
@@ -19,6 +26,14 @@ void refuse_other_recipe(const Recipe& recipe, const RunRecord& record) {
                                 d.now.empty() ? "not set" : d.now));
   }
   if (lines.empty()) return;
+  const Path folder = recipe.output.output_dir;
+  if (nothing_trained(folder)) {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder / "tokenizer", ignored);
+    notes.push_back(
+        fmt::format("{} was prepared with another recipe and nothing was trained: it takes this one", folder.string()));
+    return;
+  }
   fail(Kind::usage,
        "{} holds a run of another recipe; these keys may not change while a run goes on:\n{}\nuse another "
        "output_dir, or the recipe that began it",
@@ -66,7 +81,7 @@ RunStart start_run(const Recipe& recipe, Communicator& world, const std::string&
     const std::optional<RunRecord> record = make_run_folder(folder);
     start.lock = std::make_unique<RunLock>(folder);
     if (!start.lock->note().empty()) start.notes.push_back(start.lock->note());
-    if (record) refuse_other_recipe(recipe, *record);
+    if (record) settle_recipe(recipe, *record, start.notes);
     start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
     if (start.checkpoint) {
       named = recipe.output.resume_from_checkpoint == "auto" ? 0 : 1;

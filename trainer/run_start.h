@@ -21,9 +21,10 @@ struct RunStart {
 };
 
 /// Takes the recipe's output_dir: the folder is made or recognised, locked, its recipe held against this one, and the
-/// newest good checkpoint found by the first rank. Collective. Throws Kind::usage (another recipe's run, naming the
-/// keys that differ; a folder of something else; a started run under resume_from_checkpoint: none), Kind::machine
-/// (locked, no permission), Kind::integrity (checkpoints, none good).
+/// newest good checkpoint found by the first rank. A run of which nothing was trained yet takes the new recipe.
+/// Collective. Throws Kind::usage (another recipe's run, naming the keys that differ; a folder of something else; a
+/// started run under resume_from_checkpoint: none), Kind::machine (locked, no permission), Kind::integrity
+/// (checkpoints, none good).
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program);
 
 /// Every rank was given the same text, or Kind::usage.

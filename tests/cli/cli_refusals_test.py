@@ -1,0 +1,154 @@
+"""Bad input: named, with the documented exit code, and what was there before untouched."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import cli_support as cli
+
+# What a run that ended before its first step leaves in its folder: that it is one, and the rows it complains about.
+LEFT = ("run", ".hearth-cache")
+
+
+class BrokenSafetensors(cli.CliTest):
+    def test_are_refused_by_name(self):
+        folder = cli.data / "vectors/badfiles/safetensors"
+        expected = json.loads((folder / "EXPECT.json").read_text())
+        files = sorted(folder.glob("*.safetensors"))
+        self.assertGreater(len(files), 25)
+        for path in files:
+            answer = self.run_hearth("inspect", path)
+            expect = expected[path.name]["expect"]
+            with self.subTest(path.name, expect=expect):
+                self.assertEqual(answer.code, 0 if expect == "ok" else 3, answer)
+                self.assertIn(path.name, answer.text)
+                if expect not in ("ok", "reject", "reject-or-ok"):
+                    self.assertIn(expect, answer.err)
+
+
+class BadData(cli.CliTest):
+    def refused_data(self, says, **keys):
+        """By train and by prepare alike; mended data then train in the same folder."""
+        recipe = self.recipe(**keys)
+        for verb in ("prepare", "train"):
+            answer = self.refused(3, says, verb, recipe, leaves=LEFT)
+            self.assertFalse(list((self.folder / "run").glob("step-*")), answer)
+        return recipe
+
+    def test_text_that_is_not_utf8(self):
+        self.write("bad.txt", b"a good line\na bad \xff line\n")
+        self.refused_data(["bad.txt", "not UTF-8", "line 2", "byte offset 18", "0xff", "convert it to UTF-8"],
+                          datasets="bad.txt")
+        rows = [json.loads(line) for line in (self.folder / "run/left_out_rows.jsonl").read_text().splitlines()]
+        self.assertEqual(len(rows), 1)
+        self.refused(3, ["bad.txt", "not UTF-8"], "tokenize", cli.stories, "--input", "bad.txt", "--output", "ids")
+        self.refused(3, ["bad.txt", "not UTF-8"], "eval", cli.stories, "--data", "bad.txt", "--cache-dir",
+                     self.folder / ".hearth-cache", leaves=LEFT)
+        self.write("bad.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n')
+        self.refused(3, "bad.jsonl", "tokenize", cli.stories, "--input", "bad.jsonl", "--output", "ids")
+
+    def test_an_empty_corpus(self):
+        self.write("empty.txt", "")
+        self.refused_data(["empty.txt", "empty"], datasets="empty.txt")
+
+    def test_a_folder_without_texts(self):
+        (self.folder / "nothing").mkdir()
+        recipe = self.recipe(datasets="nothing")
+        answer = self.run_hearth("train", recipe)
+        self.assertIn(answer.code, (2, 3), answer)
+        self.assertIn("nothing", answer.err)
+
+    def test_a_corpus_shorter_than_one_row(self):
+        self.write("short.txt", "short")
+        self.refused_data(["shorter than one row", "cutoff_len is 32", "lower cutoff_len"], datasets="short.txt")
+        # What the message says helps, in the same folder.
+        self.good("train", self.recipe(datasets="short.txt", packing="none", max_steps=1))
+
+    def test_rows_that_are_not_what_they_should_be(self):
+        self.write("rows.jsonl", '{"text": "a"}\n{"txt": "b"}\nnot json\n')
+        self.refused_data(["rows.jsonl, line 2", "rows.jsonl, line 3", "bad_rows: drop"], datasets="rows.jsonl")
+        self.write("alpaca.json", '[{"instruction": "a", "output": "b"}]')
+        answer = self.run_hearth("train", self.recipe(datasets="alpaca.json"))
+        self.assertIn(answer.code, (2, 3), answer)
+        self.assertIn("alpaca.json", answer.err)
+        self.write("rows.parquet", b"PAR1 and so on PAR1")
+        answer = self.run_hearth("train", self.recipe(datasets="rows.parquet"))
+        self.assertIn(answer.code, (2, 3), answer)
+        self.assertIn("parquet", answer.err)
+
+
+class Models(cli.CliTest):
+    def model(self, **changes):
+        """A copy of a small model whose configuration is changed."""
+        folder = self.folder / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(cli.data / "golden/models/llama-gqa", folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **changes}))
+        return folder
+
+    def test_mathematics_that_is_not_known_is_refused_by_name(self):
+        for key, value in [("attention_bias", True), ("mlp_bias", True), ("hidden_act", "gelu"),
+                           ("partial_rotary_factor", 0.5), ("model_type", "mamba"), ("model_type", "qwen3_moe"),
+                           ("rope_scaling", {"rope_type": "dynamic", "factor": 2.0})]:
+            says = "dynamic" if key == "rope_scaling" else value if key == "model_type" else key
+            self.refused(3, ["config.json", str(says)], "inspect", self.model(**{key: value}))
+
+    def test_weights_that_do_not_fit(self):
+        folder = self.model(vocab_size=300)
+        self.refused(3, "embed_tokens", "generate", folder, "--ids", "1")
+        (folder / "model.safetensors").unlink()
+        self.refused(3, "safetensors", "generate", folder, "--ids", "1")
+        folder = self.model()
+        whole = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(whole[:-4])
+        self.refused(3, "model.safetensors", "inspect", folder)
+        self.refused(3, "no tokenizer", "generate", cli.data / "golden/models/llama-gqa", "--prompt", "a")
+
+
+class OutputFolders(cli.CliTest):
+    def test_with_another_run_in_it(self):
+        self.good("train", self.recipe(max_steps=2))
+        other = self.recipe("other.yaml", learning_rate="2.0e-3")
+        for verb in ("train", "prepare"):
+            self.refused(2, ["run holds a run of another recipe", "learning_rate: was 0.001, is now 0.002",
+                             "another output_dir"], verb, other, leaves=("run/run.lock",))
+
+    def test_with_something_else_in_it(self):
+        self.write("run/notes.txt", "mine")
+        for verb in ("train", "prepare"):
+            self.refused(2, ["notes.txt", "no run of hearth", "a new folder"], verb, self.recipe())
+        self.refused(2, ["recipe.yaml", "is a file"], "train", self.recipe(output_dir="recipe.yaml"))
+        self.refused(2, ["run", "holds something"], "export", cli.stories, "--output", "run")
+
+    def test_where_nothing_may_be_written(self):
+        """As another user, where the tests are root's; else in a folder without the right to write."""
+        os.chmod(self.folder, 0o755)
+        recipe = self.recipe(output_dir="closed/run", cache_dir="cache")
+        (self.folder / "closed").mkdir()
+        prefix = ()
+        if os.geteuid() == 0:
+            if not self.readable_by_nobody():
+                return cli.not_run(self.id(), "user nobody cannot read the program or the source")
+            prefix = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        else:
+            os.chmod(self.folder / "closed", 0o555)
+        (self.folder / "cache").mkdir()
+        os.chmod(self.folder / "cache", 0o777)
+        self.refused(4, "closed/run", "train", recipe, prefix=prefix)
+        self.refused(4, "closed", "export", cli.stories, "--output", "closed/new", prefix=prefix)
+        self.refused(4, "closed", "tokenize", cli.stories, "--input", "corpus.txt", "--output", "closed/ids",
+                     prefix=prefix)
+        return None
+
+    def readable_by_nobody(self):
+        drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        if shutil.which("setpriv") is None:
+            return False
+        probe = subprocess.run([*drop, cli.hearth, "inspect", str(cli.stories)], capture_output=True, check=False)
+        return probe.returncode == 0
+
+
+if __name__ == "__main__":
+    cli.main()

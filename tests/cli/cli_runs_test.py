@@ -1,0 +1,228 @@
+"""Runs: trained, interrupted, killed, continued, broken; alone and on ranks."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import cli_support as cli
+
+STEPS = 40
+reference = {}
+
+
+def children_of(process):
+    """Ids of the processes that one started."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == process:
+            found.append(int(entry.name))
+    return found
+
+
+class RunTest(cli.CliTest):
+    def long_recipe(self, **keys):
+        """Forty steps at one rate, a checkpoint every five, the same mathematics on any ranks."""
+        return self.recipe(**{"max_steps": STEPS, "save_steps": 5, "lr_scheduler_type": "constant", "cutoff_len": 64,
+                              "global_batch_size": 4, **keys})
+
+    def started(self, *words, ranks=0):
+        process = subprocess.Popen(cli.command_of(words, ranks), cwd=self.folder, env=cli.environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        return process
+
+    def ended(self, process):
+        out, _ = process.communicate(timeout=600)
+        return process.returncode, out.decode("utf-8", "replace")
+
+    def checkpoints(self, run="run"):
+        return sorted(int(path.name[5:]) for path in (self.folder / run).glob("step-*"))
+
+    def undisturbed(self, steps=STEPS):
+        """The weights that a run on two ranks has after so many steps when nobody disturbs it."""
+        if steps not in reference:
+            recipe = self.long_recipe(output_dir="undisturbed", max_steps=steps)
+            self.good("train", recipe, ranks=2)
+            reference[steps] = self.weights("undisturbed")
+            shutil.rmtree(self.folder / "undisturbed")
+        return reference[steps]
+
+
+class Train(RunTest):
+    def test_prepare_then_train_alone_and_on_two_ranks(self):
+        self.corpus("corpus/a.txt")
+        self.corpus("corpus/b.txt", 500)
+        self.corpus("corpus/c.md", 700)
+        recipe = self.recipe(datasets="corpus", val_size=1)
+        counted = self.good("prepare", recipe)
+        self.assertIn("row 0:", counted.out)
+        self.assertIn("[", counted.out)
+        stores = list((self.folder / ".hearth-cache").rglob("index.h5"))
+        self.assertTrue(stores)
+        self.assertIn("token store", self.good("inspect", stores[0].parent).out)
+        again = self.good("prepare", recipe, ranks=2)
+        self.assertEqual([l for l in again.out.splitlines() if l.startswith("row")],
+                         [l for l in counted.out.splitlines() if l.startswith("row")])
+        answer = self.good("train", recipe)
+        self.assertIn("step 4/4", answer.out)
+        self.assertIn("report.html", answer.out)
+        self.good("train", recipe, "--set", "output_dir=two", ranks=2)
+        self.assertEqual(self.weights("run"), self.weights("two"))
+        records = [json.loads(line) for line in (self.folder / "run/trainer_log.jsonl").read_text().splitlines()]
+        self.assertTrue(any("eval_loss" in record for record in records), records)
+        self.assertIn("<svg", (self.folder / "run/report.html").read_text())
+        self.assertIn("this run is finished", self.good("train", recipe).out)
+
+    def test_what_a_run_is_good_for(self):
+        self.good("train", self.recipe(max_steps=2))
+        text = self.good("inspect", "run").out
+        for part in ("run run", "step           2", "verified (SHA-384)"):
+            self.assertIn(part, text)
+        self.assertIn("checkpoint run/step-2", self.good("inspect", "run/step-2").out)
+        self.good("export", "run", "--output", "hf")
+        self.assertEqual(self.weights("hf"), self.weights("run"))
+        words = ["--prompt", "Once upon", "-n", 12]
+        self.assertEqual(self.good("generate", "run", *words).out, self.good("generate", "hf", *words).out)
+        self.corpus("held.txt", 900)
+        words = ["--data", "held.txt", "--cutoff-len", 64, "--cache-dir", "cache"]
+        losses = [json.loads(self.good("eval", model, *words).out)["loss"] for model in ("run", "hf")]
+        self.assertEqual(losses[0], losses[1])
+
+    def test_a_vocabulary_is_made_when_prepared_and_kept(self):
+        shape = "{model_type: llama, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, " \
+                "num_attention_heads: 2, num_key_value_heads: 2, max_position_embeddings: 64}"
+        recipe = self.recipe(model_name_or_path=None, model_config=shape, tokenizer_vocab_size=300)
+        self.good("prepare", recipe)
+        made = (self.folder / "run/tokenizer/tokenizer.json").read_bytes()
+        self.good("train", recipe)
+        self.assertEqual((self.folder / "run/step-4/tokenizer.json").read_bytes(), made)
+
+    def test_progress(self):
+        recipe = self.recipe()
+        for style in ("bar", "lines", "none"):
+            out = self.good("train", recipe, "--set", f"output_dir={style}", "--progress", style).out
+            self.assertEqual("\r" in out, style == "bar", out)
+            self.assertEqual("4/4  loss" in out, style != "none", out)
+        # Into a file there is no bar, whatever a rank's own terminal says.
+        self.assertNotIn("\r", self.good("train", recipe, "--set", "output_dir=ranks", ranks=2).out)
+
+
+class Interrupted(RunTest):
+    def test_a_signal_commits_and_the_same_command_goes_on(self):
+        whole = self.undisturbed()
+        for ranks in (2, 0):
+            shutil.rmtree(self.folder / "run", ignore_errors=True)
+            recipe = self.long_recipe(save_steps=1000)
+            process = self.started("train", recipe, ranks=ranks)
+            log = self.folder / "run/trainer_log.jsonl"
+            self.assertTrue(cli.until(lambda path=log: path.read_text().count("\n") >= 3))
+            process.send_signal(signal.SIGUSR1)
+            code, out = self.ended(process)
+            self.assertEqual(code, 10, out)
+            self.assertIn("the same command goes on", out)
+            at = self.checkpoints()
+            self.assertEqual(len(at), 1, out)
+            self.assertLess(at[0], STEPS)
+            answer = self.good("train", recipe, ranks=ranks)
+            self.assertIn(f"continuing from run/step-{at[0]}", answer.out)
+            self.assertEqual(self.weights("run"), whole)
+
+    def test_a_rank_that_is_killed(self):
+        whole = self.undisturbed()
+        recipe = self.long_recipe()
+        process = self.started("train", recipe, ranks=2)
+        self.assertTrue(cli.until(self.checkpoints))
+        ranks = children_of(process.pid)
+        self.assertEqual(len(ranks), 2)
+        os.kill(ranks[1], signal.SIGKILL)
+        code, out = self.ended(process)
+        self.assertEqual(code, 137, out)
+        # mpirun may return before the last rank is gone; until then the folder is that rank's.
+        self.assertTrue(cli.until(lambda: not pathlib.Path(f"/proc/{ranks[0]}").exists()))
+        self.good("train", recipe, ranks=2)
+        self.assertEqual(self.weights("run"), whole)
+
+    def test_other_numbers_of_ranks(self):
+        whole = self.undisturbed()
+        for part, ranks in enumerate((2, 1, 3, 4), 1):
+            self.good("train", self.long_recipe(max_steps=STEPS * part // 4), ranks=ranks)
+        self.assertEqual(self.weights("run"), whole)
+
+    def test_two_jobs_in_one_folder(self):
+        recipe = self.long_recipe(max_steps=100000, save_steps=100000)
+        process = self.started("train", recipe)
+        self.assertTrue(cli.until(lambda: (self.folder / "run/trainer_log.jsonl").stat().st_size > 0))
+        for verb in ("train", "prepare"):
+            answer = self.run_hearth(verb, recipe)
+            self.assertEqual(answer.code, 4, answer)
+            for part in ("run is in use by another job", f"process {process.pid}", "another output_dir"):
+                self.assertIn(part, answer.err)
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(self.ended(process)[0], 10)
+
+
+class Broken(RunTest):
+    def flip(self, step):
+        """Turns one bit of a checkpoint's largest file."""
+        path = max((self.folder / f"run/step-{step}").iterdir(), key=lambda one: one.stat().st_size)
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 4
+        path.write_bytes(raw)
+
+    def test_a_broken_checkpoint_is_passed_over_and_none_is_started_over(self):
+        recipe = self.long_recipe(max_steps=10)
+        self.good("train", recipe)
+        whole = self.weights("run")
+        self.assertEqual(self.checkpoints(), [5, 10])
+        self.flip(10)
+        answer = self.good("train", recipe)
+        self.assertIn("run/step-10 is not used", answer.out)
+        self.assertIn("continuing from run/step-5", answer.out)
+        self.assertEqual(self.weights("run"), whole)
+        self.flip(5)
+        self.flip(10)
+        for words in (["train", recipe], ["generate", "run", "--prompt", "a"], ["export", "run", "--output", "new"],
+                      ["inspect", "run"]):
+            self.refused(7, ["run holds 2 checkpoints and none verifies", "good copy"], *words,
+                         leaves=("run/run.lock",))
+
+    def test_a_full_disk(self):
+        disk = pathlib.Path(tempfile.mkdtemp(prefix="hearth-disk-"))
+        self.addCleanup(shutil.rmtree, disk, ignore_errors=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True,
+                                 check=False)
+        if mounted.returncode != 0:
+            return cli.not_run(self.id(), "needs the right to mount a small tmpfs")
+        self.addCleanup(subprocess.run, ["umount", disk], check=False)
+        run = disk / "run"
+        self.good("train", self.long_recipe(output_dir=run, max_steps=5))
+        filler = disk / "filler"
+        free = shutil.disk_usage(disk).free
+        filler.write_bytes(bytes(free - (1 << 20)))
+        before = cli.tree_of(run / "step-5")
+        recipe = self.long_recipe(output_dir=run, max_steps=10)
+        answer = self.run_hearth("train", recipe)
+        self.assertEqual(answer.code, 6, answer)
+        self.assertIn("could not be saved", answer.text)
+        self.assertIn("No space left", answer.text)
+        self.assertIn("same command", answer.err)
+        self.assertEqual(cli.tree_of(run / "step-5"), before)
+        self.assertEqual([path.name for path in run.iterdir() if path.name.startswith((".step", "step-"))], ["step-5"])
+        filler.unlink()
+        self.good("train", recipe)
+        self.assertEqual(self.weights(run), self.undisturbed(10))
+        return None
+
+
+if __name__ == "__main__":
+    cli.main()
