@@ -23,6 +23,7 @@ struct Recipe {
   enum class Tuning { full };
   enum class Init { normal, xavier };
   enum class Overflow { raise, drop, truncate, split };
+  enum class BadRows { error, drop };
   enum class Packing { none, bfd, wrapped };
   enum class Scheduler { cosine, cosine_with_min_lr, linear, constant, constant_with_warmup, warmup_stable_decay };
   enum class Optimizer { adamw };
@@ -72,8 +73,10 @@ struct Recipe {
     Overflow overflow = Overflow::raise;     // pt: split. Nothing is cut without having been asked
     Packing packing = Packing::bfd;          // pt: wrapped. Always masked between documents
     TrainOn train_on;
-    std::optional<std::int64_t> max_samples;  // rows of each dataset; empty: all
-    bool shuffle = true;                      // false: file order, step k takes rows k B to (k + 1) B - 1
+    std::optional<std::int64_t> max_samples;     // rows of each dataset; empty: all
+    BadRows bad_rows = BadRows::error;           // drop: rows that cannot be used are left out, up to bad_rows_limit
+    std::optional<std::int64_t> bad_rows_limit;  // the most rows left out; needed by drop: never silently fewer rows
+    bool shuffle = true;                         // false: file order, step k takes rows k B to (k + 1) B - 1
     bool operator==(const Data&) const = default;
   };
 

@@ -66,6 +66,8 @@ DataOptions data_options(const Recipe& recipe, const ModelConfig& config) {
   options.overflow = overflow_of(recipe.data.overflow);
   options.val_size = recipe.data.val_size;
   options.seed = static_cast<std::uint64_t>(recipe.train.seed);
+  options.bad_rows = recipe.data.bad_rows == Recipe::BadRows::drop ? BadRows::drop : BadRows::error;
+  options.bad_rows_limit = recipe.data.bad_rows_limit;
   options.vocabulary = config.vocabulary;
   options.cache_dir = recipe.data.cache_dir;
   options.side_folder = recipe.output.output_dir;

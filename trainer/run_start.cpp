@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "base/sha384.h"
 #include "trainer/run_folder.h"
@@ -38,6 +40,18 @@ void settle_recipe(const Recipe& recipe, const RunRecord& record, std::vector<st
        "{} holds a run of another recipe; these keys may not change while a run goes on:\n{}\nuse another "
        "output_dir, or the recipe that began it",
        recipe.output.output_dir, fmt::join(lines, "\n"));
+}
+
+/// After a rank was killed, mpirun can return before the others are gone: their lock gets a few seconds to go too.
+std::unique_ptr<RunLock> lock_of(const Path& folder) {
+  for (int tries = 0;; ++tries) {
+    try {
+      return std::make_unique<RunLock>(folder);
+    } catch (const Error& error) {
+      if (error.kind() != Kind::machine || tries == 6) throw;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
 }
 
 /// Done by the first rank alone: a checkpoint, or nothing.
@@ -79,7 +93,7 @@ RunStart start_run(const Recipe& recipe, Communicator& world, const std::string&
   std::int64_t named = 0;
   if (world.rank() == 0) {
     const std::optional<RunRecord> record = make_run_folder(folder);
-    start.lock = std::make_unique<RunLock>(folder);
+    start.lock = lock_of(folder);
     if (!start.lock->note().empty()) start.notes.push_back(start.lock->note());
     if (record) settle_recipe(recipe, *record, start.notes);
     start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
