@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace hearth {
 
@@ -34,25 +35,36 @@ Isa widest_allowed() {
   return Isa::best;
 }
 
-/// mpirun binds each rank to one core by default, even a single rank; threads want this rank's share of the host's
-/// cores.
-void spread_over_cores(const Environment& environment) {
-  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  if (!environment.under_launcher || cores < 1 || cores > CPU_SETSIZE) return;
-  const long share = cores / environment.local_ranks;
-  cpu_set_t mine;
-  CPU_ZERO(&mine);
-  for (long core = 0; core < cores; ++core) {
-    const bool in_share =
-        share == 0 || (core >= environment.local_rank * share && core < (environment.local_rank + 1) * share);
-    if (in_share) CPU_SET(static_cast<std::size_t>(core), &mine);
+/// The cores that this job may use on this host: under a launcher those of the launcher itself, because it binds each rank to
+/// one core by default, even a single rank.
+std::vector<std::size_t> allowed_cores(bool under_launcher) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(under_launcher ? ::getppid() : 0, sizeof set, &set) != 0) return {};
+  std::vector<std::size_t> cores;
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
   }
-  sched_setaffinity(0, sizeof mine, &mine);  // a hint: a container may refuse it, and then the launcher's binding stays
+  return cores;
 }
 
-int cores_of_host() {
-  const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online < 1 ? 1 : static_cast<int>(online);
+/// Threads want this rank's share of the host's cores.
+void spread_over_cores(const Environment& environment) {
+  if (!environment.under_launcher) return;
+  const auto cores = allowed_cores(true);
+  const auto ranks = static_cast<std::size_t>(std::max(1, environment.local_ranks));
+  const auto rank = static_cast<std::size_t>(std::max(0, environment.local_rank));
+  const std::size_t share = cores.size() / ranks;
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    if (share == 0 || (i >= rank * share && i < (rank + 1) * share)) CPU_SET(cores[i], &mine);
+  }
+  if (!cores.empty()) sched_setaffinity(0, sizeof mine, &mine);  // refused: the launcher's binding stays
+}
+
+int cores_of_host(bool under_launcher) {
+  return std::max(1, static_cast<int>(allowed_cores(under_launcher).size()));
 }
 
 /// Whether the launcher (mpirun) writes to a terminal: under it, a rank's own isatty answers for a pipe or
@@ -97,11 +109,13 @@ Environment read_environment(char** arguments) noexcept {
 }
 
 int default_threads(const Environment& environment) {
-  return environment.omp_threads.value_or(std::max(1, cores_of_host() / std::max(1, environment.local_ranks)));
+  return environment.omp_threads.value_or(
+      std::max(1, cores_of_host(environment.under_launcher) / std::max(1, environment.local_ranks)));
 }
 
 World::World(Environment& environment, int threads) {
-  if (threads > 1 && threads * environment.local_ranks > cores_of_host() && !environment.waits_passively) {
+  if (threads > 1 && threads * environment.local_ranks > cores_of_host(environment.under_launcher) &&
+      !environment.waits_passively) {
     ::setenv("OMP_WAIT_POLICY", "passive", 1);
     ::execv("/proc/self/exe", environment.arguments);  // returns only when it cannot; then waiting is merely slower
   }

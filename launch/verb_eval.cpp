@@ -1,4 +1,5 @@
 // eval MODEL_OR_RUN --data F [--qa F]: loss, perplexity, exact match, as JSON.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,11 +19,37 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// Token stores of evaluations: content-keyed and verified like any, in the system's folder for temporary files.
-Path cache_folder(const Options& options) {
-  if (options.has("cache-dir")) return options.text("cache-dir");
-  return std::filesystem::temp_directory_path() / fmt::format("hearth-cache-{}", ::getuid());
-}
+/// Where the evaluation's token stores lie: the folder that was named, or one that only this user can look into and that goes
+/// away at the end, because the texts are private.
+class CacheFolder {
+ public:
+  CacheFolder(const Options& options, World& world) : world_(world) {
+    if (options.has("cache-dir")) {
+      path_ = options.text("cache-dir");
+      return;
+    }
+    const std::int64_t pid = together_of(world.all()).from_first(::getpid());
+    path_ = std::filesystem::temp_directory_path() / fmt::format("hearth-eval-{}-{}", ::getuid(), pid);
+    passing_ = true;
+    if (world.first() && ::mkdir(path_.c_str(), 0700) != 0) {
+      fail(Kind::machine, "cannot create the folder {} for tokenised data: name another with --cache-dir",
+           path_.string());
+    }
+    world.all().barrier();
+  }
+  ~CacheFolder() {
+    std::error_code ignored;
+    if (passing_ && world_.first()) std::filesystem::remove_all(path_, ignored);
+  }
+  CacheFolder(const CacheFolder&) = delete;
+  CacheFolder& operator=(const CacheFolder&) = delete;
+  const Path& path() const { return path_; }
+
+ private:
+  World& world_;
+  Path path_;
+  bool passing_ = false;
+};
 
 Prepared prepare_file(const std::string& path, std::int64_t cutoff, const OpenedModel& model, const Path& cache,
                       World& world) {
@@ -70,10 +97,15 @@ int verb_eval(const Words& words, Environment& environment) {
   }
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
   const std::int64_t cutoff = model.stage->capacity();
+  if (cutoff > model.opened.config().max_positions) {
+    fail(Kind::usage, "--cutoff-len {}: this model reads at most {} tokens", cutoff,
+         model.opened.config().max_positions);
+  }
+  const CacheFolder cache(options, world);
   nlohmann::ordered_json result;
   result["model"] = model.opened.name();
   if (options.has("data")) {
-    const Prepared data = prepare_file(options.text("data"), cutoff, model.opened, cache_folder(options), world);
+    const Prepared data = prepare_file(options.text("data"), cutoff, model.opened, cache.path(), world);
     if (data.train.trained() == 0) fail(Kind::data, "{} has no token that is to be predicted", options.text("data"));
     const double loss = mean_loss(*model.stage, model.mesh, model.backend->memory(), DatasetRows(data.train));
     result["loss"] = loss;
@@ -83,9 +115,8 @@ int verb_eval(const Words& words, Environment& environment) {
     result["trained_tokens"] = data.train.trained();
   }
   if (options.has("qa")) {
-    const Path cache = cache_folder(options);
-    const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache, cache, tokenizer_of(model.opened),
-                                                 together_of(world.all()));
+    const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache.path(), cache.path(),
+                                                 tokenizer_of(model.opened), together_of(world.all()));
     const auto matches = exact_matches(*model.stage, model.mesh, DatasetRows(questions.train));
     const auto right = std::count(matches.begin(), matches.end(), true);
     result["questions"] = matches.size();

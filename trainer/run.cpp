@@ -65,7 +65,8 @@ class Job {
  private:
   bool first() const { return context_.world.rank() == 0; }
   void note(const std::string& text) { progress_.note(text); }
-  Sampler sampler() const;
+  std::optional<std::int64_t> last_row() const;
+  std::vector<std::int64_t> next_rows() const;
   void place_rows();
   void fill();
   void check_state(const RunState& state) const;
@@ -76,6 +77,7 @@ class Job {
   bool save_is_due(std::int64_t step, bool& interrupted);
   StepRecord record_of(std::int64_t step) const;
   void finish();
+  Path report();
   ReportFacts facts() const;
 
   const Recipe& recipe_;
@@ -106,7 +108,6 @@ class Job {
   Clock::time_point began_ = Clock::now();
   Clock::time_point saved_ = Clock::now();
   std::int64_t tokens_before_ = 0;
-  std::optional<double> eval_before_, eval_after_, matched_before_, matched_after_;
 };
 
 Prepared questions_of(const Recipe& recipe, const RunModel& model, Communicator& world) {
@@ -144,19 +145,28 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   if (resumed_) {
     products = state_.more.value("bf16_products", "widened") == "native" ? Bf16Products::native : Bf16Products::widened;
   }
+  if (recipe.train.dtype != Dtype::bf16) products = Bf16Products::widened;  // no such products: nothing to measure
   ChosenDevice device = context.make_device(products);
   backend_ = std::move(device.backend);
   products_ = device.products;
   fill();
 }
 
-Sampler Job::sampler() const {
-  const std::int64_t rows = data_.train.rows();
-  const std::optional<std::int64_t> end =
-      recipe_.train.max_steps ? std::nullopt
-                              : std::optional(Sampler::positions_in(recipe_.train.num_train_epochs, rows));
-  return {Key(static_cast<std::uint64_t>(recipe_.train.seed)).with("order"), rows, step_rows_.rows,
-          recipe_.data.shuffle ? Order::shuffled : Order::as_in_file, end};
+/// Where the run ends, as a position of the row cursor; nothing when steps are counted instead.
+std::optional<std::int64_t> Job::last_row() const {
+  if (recipe_.train.max_steps) return std::nullopt;
+  return Sampler::positions_in(recipe_.train.num_train_epochs, data_.train.rows());
+}
+
+/// The rows of the next step, from the cursor on: it counts rows, not steps, so that a run which ended in a short step goes on
+/// where it stood when it is given more epochs.
+std::vector<std::int64_t> Job::next_rows() const {
+  const Sampler sampler(Key(static_cast<std::uint64_t>(recipe_.train.seed)).with("order"), data_.train.rows(),
+                        step_rows_.rows, recipe_.data.shuffle ? Order::shuffled : Order::as_in_file);
+  const std::int64_t end = std::min(state_.row + step_rows_.rows, last_row().value_or(state_.row + step_rows_.rows));
+  std::vector<std::int64_t> rows;
+  for (std::int64_t position = state_.row; position < end; ++position) rows.push_back(sampler.row_at(position));
+  return rows;
 }
 
 /// How many rows a step has: as the first start fixed it.
@@ -174,14 +184,30 @@ void Job::place_rows() {
     state_.more["data"] = data_.train.store().key();
   }
   state_.recipe = resolved_yaml(recipe_);
-  steps_ = recipe_.train.max_steps ? *recipe_.train.max_steps : sampler().steps();
   begun_ = state_.step;
+  const std::int64_t left = std::max<std::int64_t>(0, last_row().value_or(0) - state_.row);
+  steps_ = recipe_.train.max_steps.value_or(begun_ + (left + step_rows_.rows - 1) / step_rows_.rows);
   tokens_before_ = state_.tokens;
 }
 
 void Job::check_state(const RunState& state) const {
   if (!resumed_->has_moments()) {
     fail(Kind::usage, "{} was saved with save_only_model: it has no optimizer state and cannot be continued",
+         resumed_->path().string());
+  }
+  const Recipe before =
+      parse_recipe(state.recipe, resumed_->path().string() + "/recipe.yaml", {}, RecipeFiles::unchecked);
+  for (const Difference& d : forbidden_changes(before, recipe_)) {
+    fail(Kind::usage,
+         "{} was made with {}: {}, the recipe says {}: a run goes on with the mathematics it began with; put it back, "
+         "or begin anew in another output_dir",
+         resumed_->path().string(), d.key, d.before.empty() ? "not set" : d.before, d.now.empty() ? "not set" : d.now);
+  }
+  if (resumed_->carried("config.json") != carried_file(model_.files, "config.json")) {
+    fail(Kind::data,
+         "the model's config.json changed since this run began: {}/config.json says what it was; put it back, or begin "
+         "a "
+         "new run in another output_dir",
          resumed_->path().string());
   }
   const std::string store = state.more.value("data", "");
@@ -262,16 +288,17 @@ void Job::evaluate(StepRecord& record) {
 void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen) {
   const Trouble trouble = stepper_->diagnose(chosen);
   progress_.end();
+  report();
   fail(Kind::numeric,
        "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
-       "update was "
-       "left out on every rank and the run stops; its last checkpoint is good. Lower learning_rate, or raise "
-       "warmup_steps",
-       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank);
+       "update was left out on every rank and the run stops{}. Lower learning_rate or raise warmup_steps, in another "
+       "output_dir",
+       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
+       parent_.empty() ? "" : "; its last checkpoint is good");
 }
 
 void Job::one_step(std::int64_t step) {
-  const std::vector<std::int64_t> chosen = sampler().rows_of(step);
+  const std::vector<std::int64_t> chosen = next_rows();
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
   if (step == begun_ && result.spare > 0) {
@@ -292,8 +319,6 @@ void Job::one_step(std::int64_t step) {
                         (step + 1) % *recipe_.eval.eval_steps == 0;
   if (by_steps || step + 1 == steps_) {
     evaluate(record);
-    eval_after_ = record.eval_loss;
-    matched_after_ = record.exact_match;
   }
   if (log_) log_->append(record);
 }
@@ -344,6 +369,7 @@ RunEnd Job::run() {
       steps_));
   if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
   if (begun_ >= steps_) {
+    report();
     note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
                      begun_));
     return RunEnd::finished;
@@ -351,8 +377,6 @@ RunEnd Job::run() {
   if (begun_ == 0) {
     StepRecord before = record_of(0);
     evaluate(before);
-    eval_before_ = before.eval_loss;
-    matched_before_ = before.exact_match;
     if (log_ && (before.eval_loss || before.exact_match)) log_->append(before);
   }
   began_ = Clock::now();
@@ -370,6 +394,7 @@ RunEnd Job::run() {
                "then "
                "the same command goes on",
                step + 1);
+        report();
         note(fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on", step + 1));
         return RunEnd::interrupted;
       }
@@ -393,15 +418,19 @@ ReportFacts Job::facts() const {
   return facts;
 }
 
+Path Job::report() {
+  log_.reset();
+  if (!first()) return {};
+  return write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+}
+
 void Job::finish() {
   progress_.end();
-  if (!first()) return;
-  log_.reset();
-  const Path report = write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+  const Path report_file = report();
   const double seconds = seconds_since(began_);
   note(fmt::format("finished: {} steps in {}, {:.0f} tokens/s; the model is in {}/step-{}, the report is {}", steps_,
                    hours(seconds), static_cast<double>(state_.tokens - tokens_before_) / seconds,
-                   recipe_.output.output_dir, steps_, report.string()));
+                   recipe_.output.output_dir, steps_, report_file.string()));
 }
 
 }  // namespace

@@ -17,16 +17,27 @@ constexpr const char* end_of_text = "<|endoftext|>";
 /// A byte-level BPE of the recipe's own texts, in the run's folder.
 Path trained_tokenizer(const Recipe& recipe, const Together& together) {
   const Path folder = Path(recipe.output.output_dir) / "tokenizer";
-  if (together.part == 0 && !std::filesystem::exists(folder / "tokenizer.json")) {
+  const Path made_from = folder / "made_from.txt";
+  if (together.part == 0) {
+    const Sources sources = find_sources(data_sources(recipe.data.datasets, recipe));
+    std::string content =
+        fmt::format("{} entries, of the texts with these SHA-384\n", *recipe.model.tokenizer_vocab_size);
+    for (const SourceFile& file : sources.files) content += file.sha384 + "\n";
+    const bool there = std::filesystem::exists(folder / "tokenizer.json") && std::filesystem::exists(made_from);
+    // Once a checkpoint stands on a vocabulary it stays: other texts are then refused as changed data.
+    if (there && (read_text(made_from) == content || !checkpoints(recipe.output.output_dir).empty())) {
+      together.sum(0);
+      return folder;
+    }
     BpeTrainer trainer;
-    walk_texts(find_sources(data_sources(recipe.data.datasets, recipe)),
-               [&](std::string_view text) { trainer.add(text); });
+    walk_texts(sources, [&](std::string_view text) { trainer.add(text); });
     const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
     make_folder(folder);
     const nlohmann::ordered_json settings = {
         {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_of_text}, {"add_bos_token", false}};
     write_file(folder / "tokenizer_config.json", settings.dump(2) + "\n");
-    write_file(folder / "tokenizer.json", json);  // last: its presence says that both are there
+    write_file(folder / "tokenizer.json", json);
+    write_file(made_from, content);  // last: its presence says that all are there
   }
   together.sum(0);  // a barrier
   return folder;

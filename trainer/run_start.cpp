@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/sha384.h"
+#include "trainer/metrics.h"
 #include "trainer/run_folder.h"
 
 namespace hearth {
@@ -15,7 +16,11 @@ namespace {
 
 /// Whether a run has only been prepared, or ended over its data, before its first step.
 bool nothing_trained(const Path& folder) {
-  return checkpoints(folder).empty() && !std::filesystem::exists(folder / "trainer_log.jsonl");
+  if (!checkpoints(folder).empty()) return false;
+  const Path log = folder / "trainer_log.jsonl";
+  if (!std::filesystem::exists(log)) return true;
+  const auto records = read_metrics(log);
+  return std::none_of(records.begin(), records.end(), [](const StepRecord& record) { return record.step > 0; });
 }
 
 /// A run may go on with other logging or more steps, not with another mathematics. Before its first step it may still
@@ -66,8 +71,13 @@ std::optional<Path> checkpoint_to_continue(const Recipe& recipe, const Path& fol
     }
     return std::nullopt;
   }
-  if (wish != "auto") return Path(wish);
-  return newest_verified(folder, notes);
+  if (wish == "auto" || !checkpoints(folder).empty())
+    return newest_verified(folder, notes);  // begun from `wish` already
+  if (step_of(wish)) return Path(wish);
+  const auto newest = newest_verified(wish, notes);
+  if (!newest)
+    fail(Kind::data, "resume_from_checkpoint: {} holds no checkpoint: name a run's folder, or its step-N", wish);
+  return newest;
 }
 
 }  // namespace
@@ -98,8 +108,8 @@ RunStart start_run(const Recipe& recipe, Communicator& world, const std::string&
     if (record) settle_recipe(recipe, *record, start.notes);
     start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
     if (start.checkpoint) {
-      named = recipe.output.resume_from_checkpoint == "auto" ? 0 : 1;
-      step = named != 0 ? 0 : step_of(*start.checkpoint).value_or(0);
+      named = checkpoints(folder).empty() ? 1 : 0;
+      step = step_of(*start.checkpoint).value_or(0);
     } else if (record) {
       start.notes.push_back(
           fmt::format("{} holds a run without a checkpoint yet: it begins at step 0", folder.string()));
@@ -109,8 +119,9 @@ RunStart start_run(const Recipe& recipe, Communicator& world, const std::string&
   std::int64_t told[2] = {world.rank() == 0 ? step : 0, named};
   world.sum(Tensor(told, Dtype::i64, {2})).wait();
   if (world.rank() != 0 && told[0] >= 0) {
-    start.checkpoint =
-        told[1] != 0 ? Path(recipe.output.resume_from_checkpoint) : folder / fmt::format("step-{}", told[0]);
+    const Path wish = recipe.output.resume_from_checkpoint;
+    const Path from = told[1] == 0 ? folder : step_of(wish) ? wish.parent_path() : wish;
+    start.checkpoint = from / fmt::format("step-{}", told[0]);
   }
   return start;
 }

@@ -102,6 +102,42 @@ TEST_F(Resume, ChangedDataIsRefused) {
   }
 }
 
+/// 24 rows, 10 a step: the third step of an epoch is short. More epochs later see every row once more, none left out.
+TEST_F(Resume, MoreEpochsGoOnWhereTheCursorStands) {
+  JobOptions once = {.accumulation = 5, .steps = 0};
+  once.more = {"num_train_epochs: 1"};
+  run_on_threads(1, folder_.path(), "run", once);
+  JobOptions twice = once;
+  twice.more = {"num_train_epochs: 2"};
+  run_on_threads(2, folder_.path(), "run", twice);
+  std::vector<std::string> complaints;
+  const CheckpointReader reader(*newest_verified(folder_.path() / "run", complaints));
+  EXPECT_EQ(reader.state().row, 48);
+  EXPECT_EQ(reader.state().step, 6);
+  std::int64_t tokens = 0;
+  for (const StepRecord& record : read_metrics(folder_.path() / "run" / "trainer_log.jsonl")) {
+    if (record.step == 3) tokens = record.tokens;
+  }
+  EXPECT_EQ(reader.state().tokens, 2 * tokens);
+}
+
+TEST_F(Resume, ANamedCheckpointKeepsItsMathematics) {
+  run_until(4, 1, "first", options());
+  JobOptions other = options();
+  other.more = {fmt::format("resume_from_checkpoint: {}/first/step-4", folder_.path().string()), "seed: 7"};
+  try {
+    run_on_threads(1, folder_.path(), "second", other);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::usage);
+    EXPECT_NE(error.text().find("seed"), std::string::npos) << error.text();
+  }
+  other.more.pop_back();
+  EXPECT_EQ(run_on_threads(2, folder_.path(), "third", other), RunEnd::finished);
+  run_on_threads(1, folder_.path(), "whole", options());
+  EXPECT_TRUE(test::result_of(folder_.path(), "third").weights == test::result_of(folder_.path(), "whole").weights);
+}
+
 TEST_F(Resume, NaNStopsTheRunAndNamesThePlace) {
   JobOptions broken = options();
   broken.more = {"init: normal", "initializer_range: 1.0e30"};
