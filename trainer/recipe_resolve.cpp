@@ -164,10 +164,9 @@ void check_evaluation(RecipeDraft& draft) {
   }
   if (!by_steps) return;
   if (!eval.eval_steps) complain_missing(draft, "eval_steps", "eval_strategy: steps needs eval_steps");
-  if (recipe.data.eval_dataset.empty() && recipe.data.val_size == 0) {
+  if (recipe.data.eval_dataset.empty() && recipe.data.val_size == 0 && !eval.domain_qa) {
     complain_missing(draft, "eval_dataset",
-                     "eval_strategy: steps has nothing to measure; state eval_dataset or "
-                     "val_size");
+                     "eval_strategy: steps has nothing to measure; state eval_dataset, val_size or domain_qa");
   }
 }
 

@@ -66,13 +66,16 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
     const double loss = expected_.doubles(prefix + "loss")[0];
     EXPECT_LT(std::abs(probed.loss - loss), bounds.loss * loss) << prefix << "loss";
     double worst_gradient = 0;
+    std::size_t compared = 0;
     for (const auto& [name, gradient] : probed.gradients) {
       const std::string foreign = prefix + "gradient." + hf::foreign_name(name);
       if (!expected_.has(foreign)) continue;
+      ++compared;
       const double error = test::relative_error(gradient, expected_.floats(foreign));
       worst_gradient = std::max(worst_gradient, error);
       EXPECT_LT(error, bounds.gradient) << foreign;
     }
+    if (prefix.empty()) EXPECT_EQ(compared, probed.gradients.size()) << "every gradient has its known answer";
     RecordProperty(prefix + "worst", fmt::format("logits {:.1e} loss {:.1e} gradient {:.1e}", worst / largest,
                                                  std::abs(probed.loss / loss - 1), worst_gradient));
     fmt::print("{:<20} {:<4} {:<7} logits {:.1e}  loss {:.1e}  gradient {:.1e}\n", std::get<0>(GetParam()),
