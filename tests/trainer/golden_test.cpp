@@ -75,7 +75,9 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
       worst_gradient = std::max(worst_gradient, error);
       EXPECT_LT(error, bounds.gradient) << foreign;
     }
-    if (prefix.empty()) EXPECT_EQ(compared, probed.gradients.size()) << "every gradient has its known answer";
+    if (prefix.empty()) {
+      EXPECT_EQ(compared, probed.gradients.size()) << "every gradient has its known answer";
+    }
     RecordProperty(prefix + "worst", fmt::format("logits {:.1e} loss {:.1e} gradient {:.1e}", worst / largest,
                                                  std::abs(probed.loss / loss - 1), worst_gradient));
     fmt::print("{:<20} {:<4} {:<7} logits {:.1e}  loss {:.1e}  gradient {:.1e}\n", std::get<0>(GetParam()),
