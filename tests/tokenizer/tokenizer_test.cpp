@@ -137,29 +137,77 @@ std::vector<std::string> merged_plainly(std::vector<std::string> parts, const st
   return parts;
 }
 
-// Short words, words long enough for the heap, and words that are cut at seams.
-TEST(Tokenizer, MergesAsDefinedAtEveryLength) {
-  const std::vector<std::string> rules = {"a a", "a b", "ab ab", "b a", "aa ab", "c a", "abab b", "ba ba"};
-  Json file = byte_level();
+/// Words of these letters, of every length up to 160, against the definition. In `file` every letter is one symbol.
+void expect_merged_as_defined(Json file, const std::vector<std::string>& letters,
+                              const std::vector<std::string>& rules) {
   for (const std::string& rule : rules) {
     std::string token = rule;
     std::erase(token, ' ');
-    file["model"]["vocab"][token] = file["model"]["vocab"].size();
+    Json& vocab = file["model"]["vocab"];
+    if (!vocab.contains(token)) vocab[token] = vocab.size();
     file["model"]["merges"].push_back(rule);
   }
   const Tokenizer tokenizer = made(file);
   std::mt19937 random(7);
   for (std::size_t length = 1; length < 160; ++length) {
     std::string word;
-    std::vector<std::string> letters;
-    for (std::size_t i = 0; i < length; ++i) {
-      letters.emplace_back(1, "aaabbbcd"[random() % 8]);
-      word += letters.back();
-    }
+    std::vector<std::string> parts;
+    for (std::size_t i = 0; i < length; ++i) word += parts.emplace_back(letters[random() % letters.size()]);
     std::vector<std::string> tokens;
     for (const std::int32_t id : tokenizer.encode(word, Special::none)) tokens.push_back(tokenizer.token_of(id));
-    ASSERT_EQ(tokens, merged_plainly(letters, rules)) << word;
+    ASSERT_EQ(tokens, merged_plainly(parts, rules)) << word;
   }
+}
+
+TEST(Tokenizer, MergesAsDefinedWhereAnyNeighboursMayJoin) {
+  expect_merged_as_defined(byte_level(), {"a", "b"},
+                           {"a a", "b aa", "a b", "ab ab", "b a", "aa ab", "b b", "abab b", "ba ba", "bb a", "ab a"});
+}
+
+// A pair that was offered to the heap and has since become another must wait for the other's turn.
+TEST(Tokenizer, MergesAsDefinedWhereOffersGoStale) {
+  expect_merged_as_defined(byte_level(), {"a", "b", "c", "d"},
+                           {"b c", "a b", "bc d", "a bc", "d a", "d b", "d c", "d d", "a a", "b b", "c c", "c a", "c b",
+                            "c d", "b a", "b d", "a c", "a d"});
+}
+
+TEST(Tokenizer, MergesAsDefinedAcrossSeams) {
+  expect_merged_as_defined(byte_level(), {"a", "a", "a", "b", "b", "c", "d"},
+                           {"a a", "a b", "ab ab", "b a", "aa ab", "c a", "abab b", "ba ba"});
+}
+
+TEST(Tokenizer, MergesAsDefinedAcrossSeamsOfOtherScripts) {
+  const std::vector<std::string> letters = {"中", "文", "é", "▁", "a", "ñ", "😀"};
+  Json file = byte_level();
+  file["pre_tokenizer"] = nullptr;
+  file["model"]["vocab"] = Json::object();
+  for (std::size_t i = 0; i < letters.size(); ++i) file["model"]["vocab"][letters[i]] = i;
+  expect_merged_as_defined(
+      file, letters, {"中 文", "▁ a", "文 文", "▁a é", "é 中", "😀 ▁a", "é中 文", "中文 中文", "ñ ñ", "a 文", "ñ 😀"});
+}
+
+// The cache of short words pads them with zeros; that must not make two words one.
+TEST(Tokenizer, ZeroBytesTellWordsApart) {
+  using namespace std::string_literals;
+  Json file = byte_level();
+  for (const std::string& token : {"&&"s, "&&&&"s, "&&&&&&&&"s}) {
+    file["model"]["vocab"][token] = file["model"]["vocab"].size();
+    const std::string half = token.substr(token.size() / 2);
+    file["model"]["merges"].push_back(half + " " + half);
+  }
+  const Tokenizer tokenizer = made(file);
+  for (const std::string& text : {"&"s, "&\0"s, "&\0\0"s, "\0"s, "&&&&&&&&&"s, "&&&&&&&&&\0"s, "&&&&&&&&\0"s}) {
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, Special::none), false), text) << text.size();
+  }
+}
+
+TEST(Tokenizer, NothingIsPutBeforeNothing) {
+  Json file = byte_level();
+  file["normalizer"] = Json::parse(R"({"type": "Sequence", "normalizers": [
+    {"type": "Strip", "strip_left": true, "strip_right": true}, {"type": "Prepend", "prepend": "_"}]})");
+  const Tokenizer tokenizer = made(file);
+  EXPECT_EQ(tokenizer.encode(" \n", Special::none), Ids{});
+  EXPECT_EQ(tokenizer.encode(" a ", Special::none), bytes_of("_a"));
 }
 
 TEST(Tokenizer, AddedTokensAreFoundFirstAndWithTheirFlags) {
@@ -210,6 +258,20 @@ TEST(StreamDecoder, NeverSplitsACharacter) {
   for (const std::int32_t id : bytes_of(text)) pieces.push_back(decoder.push(id));
   pieces.push_back(decoder.finish());
   EXPECT_EQ(pieces, (std::vector<std::string>{"", "é", "", "", "中", "", "", "", "😀", "a", ""}));
+}
+
+// Where one text is made of all tokens, only what a later token can change waits.
+TEST(StreamDecoder, HoldsNoMoreBackThanItMust) {
+  Json file = byte_level();
+  file["decoder"] = Json::parse(R"({"type": "Sequence", "decoders": [{"type": "Fuse"},
+    {"type": "Replace", "pattern": {"String": "abc"}, "content": "-"}, {"type": "Strip", "content": "x", "start": 1, "stop": 1}]})");
+  const Tokenizer tokenizer = made(file);
+  StreamDecoder decoder(tokenizer, false);
+  std::vector<std::string> pieces;
+  for (const char c : std::string("xxdababcxxa")) pieces.push_back(decoder.push(c));
+  pieces.push_back(decoder.finish());
+  EXPECT_EQ(pieces, (std::vector<std::string>{"", "", "xd", "", "", "ab", "", "-", "", "x", "", "xa"}));
+  test::expect_decoded(tokenizer, bytes_of("xabcabx"), false, "-ab");
 }
 
 // What is no character becomes U+FFFD, one for each longest beginning of one, as in Hugging Face tokenizers.
