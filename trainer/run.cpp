@@ -5,11 +5,11 @@
 #include <cmath>
 
 #include "data/sampler.h"
-#include "optim/schedule.h"
 #include "trainer/evaluate.h"
 #include "trainer/report.h"
 #include "trainer/run_data.h"
 #include "trainer/run_model.h"
+#include "trainer/run_schedule.h"
 #include "trainer/run_start.h"
 #include "trainer/step.h"
 #include "trainer/weights.h"
@@ -22,38 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
-}
-
-Schedule schedule_of(const Recipe& recipe, std::int64_t steps) {
-  const Recipe::Train& train = recipe.train;
-  Schedule schedule;
-  switch (train.lr_scheduler_type) {
-    case Recipe::Scheduler::cosine:
-      schedule.kind = Schedule::Kind::cosine;
-      break;
-    case Recipe::Scheduler::cosine_with_min_lr:
-      schedule.kind = Schedule::Kind::cosine_with_min_lr;
-      break;
-    case Recipe::Scheduler::linear:
-      schedule.kind = Schedule::Kind::linear;
-      break;
-    case Recipe::Scheduler::constant:
-    case Recipe::Scheduler::constant_with_warmup:
-      schedule.kind = Schedule::Kind::constant;
-      break;
-    case Recipe::Scheduler::warmup_stable_decay:
-      schedule.kind = Schedule::Kind::warmup_stable_decay;
-      break;
-  }
-  schedule.peak = train.learning_rate;
-  schedule.steps = steps;
-  const auto part = [steps](double ratio) {
-    return static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(steps)));
-  };
-  schedule.warmup = train.warmup_steps.value_or(part(train.warmup_ratio.value_or(0)));
-  schedule.floor = train.min_lr_ratio;
-  schedule.decay_steps = part(train.decay_ratio);
-  return schedule;
 }
 
 /// Everything of one job, in the order in which it comes to be.
