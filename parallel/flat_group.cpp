@@ -223,7 +223,7 @@ void FlatGroup::squared_norms(Out sums) const {
 }
 
 bool FlatGroup::counted(int parameter) const {
-  return is_first_holder(tensor_.rank(), tensor_.size(), parameters_[static_cast<std::size_t>(parameter)].pieces);
+  return is_first_holder(parameters_[static_cast<std::size_t>(parameter)], tensor_.rank(), tensor_.size());
 }
 
 // ---- filling from outside

@@ -38,8 +38,4 @@ Residency::Residency(const FlatLayout& layout, const FlatOptions& options) {
   gradients = trained && early ? whole * sizeof(float) : 0;
 }
 
-bool is_first_holder(int rank, int size, int pieces) {
-  return rank == 0 || rank * pieces / size != (rank - 1) * pieces / size;
-}
-
 }  // namespace hearth

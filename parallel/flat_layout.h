@@ -61,7 +61,4 @@ struct Residency {
   std::size_t gradients;  // bytes lent by the pool between begin_gradients() and reduce()
 };
 
-/// Whether rank `rank` of a tensor axis is the first that holds its piece, when there are `pieces` pieces.
-bool is_first_holder(int rank, int size, int pieces);
-
 }  // namespace hearth

@@ -5,22 +5,10 @@
 #include <span>
 
 #include "base/dtype.h"
+#include "base/interval.h"
 #include "parallel/communicator.h"
 
 namespace hearth {
-
-/// Elements [begin, end).
-struct Interval {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t count() const { return end - begin; }
-  bool operator==(const Interval&) const = default;
-};
-
-/// The part-th of `parts` nearly equal intervals of [0, count).
-Interval even_interval(std::int64_t count, int part, int parts);
-/// The common part of two intervals; count() is 0 when there is none.
-Interval intersect(Interval a, Interval b);
 
 /// Whether sum_in_rank_order knows the dtype: f32, f64, i64, bf16.
 bool is_summable(Dtype dtype);

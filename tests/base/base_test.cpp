@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/arena.h"
 #include "base/dtype.h"
@@ -109,6 +111,62 @@ TEST(Parameter, InitialValuesDependOnNameSeedAndIndexOnly) {
   EXPECT_NE(initial_value(p, Key(2), 5), value);
   p.name = "b";
   EXPECT_NE(initial_value(p, Key(1), 5), value);
+}
+
+/// Every element of `full`, counted by how often the stretches of all pieces, taken in parts of `step`, name it.
+std::vector<int> named(const Parameter& p, std::int64_t step) {
+  std::vector<int> times(static_cast<std::size_t>(p.full.elements()), 0);
+  for (int piece = 0; piece < p.pieces; ++piece) {
+    const std::int64_t held = piece_dims(p).elements();
+    std::vector<bool> seen(static_cast<std::size_t>(held), false);
+    for (std::int64_t begin = 0; begin < held; begin += step) {
+      const Interval part{begin, std::min(begin + step, held)};
+      for (const HeldStretch& s : stretches_of(p, piece, part)) {
+        for (std::int64_t i = 0; i < s.full.rows; ++i) {
+          for (std::int64_t j = 0; j < s.full.columns; ++j) {
+            const std::int64_t here = s.at + i * s.pitch + j;
+            EXPECT_TRUE(here >= part.begin && here < part.end && !seen[static_cast<std::size_t>(here)]);
+            seen[static_cast<std::size_t>(here)] = true;
+            const std::int64_t there = s.full.begin + i * s.full.stride + j;
+            ++times[static_cast<std::size_t>(there)];
+            // The same row and column in the piece as in `full`, but for where the piece begins.
+            const std::int64_t row = piece_dims(p).row_elements();
+            const std::int64_t full_row = p.full.row_elements();
+            const std::int64_t from = piece_extent(p, piece).begin;
+            EXPECT_EQ(there / full_row, here / row + (p.cut == Cut::rows ? from : 0));
+            EXPECT_EQ(there % full_row, here % row + (p.cut == Cut::columns ? from : 0));
+          }
+        }
+      }
+    }
+  }
+  return times;
+}
+
+TEST(Parameter, PiecesTileItHoweverTheyAreTakenApart) {
+  for (const Cut cut : {Cut::none, Cut::rows, Cut::columns}) {
+    for (const Dims& full : {Dims{7, 5}, Dims{8, 6}, Dims{1, 3}, Dims{3, 1}}) {
+      for (int pieces = 1; pieces <= (cut == Cut::none ? 1 : 4); ++pieces) {
+        const Parameter p{.name = "p", .full = full, .cut = cut, .pieces = pieces};
+        for (std::int64_t step = 1; step <= 12; ++step) {
+          for (const int times : named(p, step)) ASSERT_EQ(times, 1) << full.text() << " in " << pieces;
+        }
+      }
+    }
+  }
+}
+
+TEST(Parameter, HoldersOfAPieceAreNeighbours) {
+  const Parameter p{.name = "p", .full = {3, 4}, .cut = Cut::rows, .pieces = 2};
+  std::vector<int> pieces, first;
+  for (int rank = 0; rank < 4; ++rank) {
+    pieces.push_back(piece_of(p, rank, 4));
+    first.push_back(is_first_holder(p, rank, 4) ? 1 : 0);
+  }
+  EXPECT_EQ(pieces, (std::vector{0, 0, 1, 1}));
+  EXPECT_EQ(first, (std::vector{1, 0, 1, 0}));
+  EXPECT_EQ(piece_dims(p), (Dims{2, 4}));
+  EXPECT_EQ(piece_extent(p, 1), (Interval{2, 3}));  // and a row of zeros
 }
 
 }  // namespace

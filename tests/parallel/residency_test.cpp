@@ -141,14 +141,5 @@ TEST(FlatLayout, IntervalsAreWholeChunksAndCoverEverything) {
   }
 }
 
-TEST(FlatLayout, PiecesHaveOneFirstHolder) {
-  EXPECT_TRUE(is_first_holder(0, 4, 2));
-  EXPECT_FALSE(is_first_holder(1, 4, 2));
-  EXPECT_TRUE(is_first_holder(2, 4, 2));
-  EXPECT_FALSE(is_first_holder(3, 4, 2));
-  EXPECT_FALSE(is_first_holder(3, 4, 1));
-  EXPECT_TRUE(is_first_holder(3, 4, 4));
-}
-
 }  // namespace
 }  // namespace hearth
