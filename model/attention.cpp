@@ -132,7 +132,8 @@ void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
     k = cache.keys.row_slice(0, cache.length + rows);
     v = cache.values.row_slice(0, cache.length + rows);
   }
-  pass.ops.attention(*state.q, k, v, pass.batch.first, pass.batch.last, shape, state.y.hold(), state.log_sum.hold());
+  const KeyRange& keys = pass.batch.keys[0];
+  pass.ops.attention(*state.q, k, v, keys.first, keys.last, shape, state.y.hold(), state.log_sum.hold());
   pass.ops.cast(x, y);
   linear(output).forward(flat(*state.y), Write::add, y, pass);  // (T, D)
 }
@@ -162,8 +163,8 @@ void Attention::backward(In x, const Activations& kept, In dy, Out dx, Pass& pas
   for (const Tensor& gradient : {dq, dk, dv}) pass.ops.fill(0, gradient);
   const Tensor d_attention = like(y);  // (T, N, H)
   linear(output).backward(flat(y), dy, Write::over, flat(d_attention), pass);
-  pass.ops.attention_backward(q, k, v, pass.batch.first, pass.batch.last, shape, y, *state.log_sum, d_attention, dq, dk,
-                              dv);
+  const KeyRange& keys = pass.batch.keys[0];
+  pass.ops.attention_backward(q, k, v, keys.first, keys.last, shape, y, *state.log_sum, d_attention, dq, dk, dv);
   pass.ops.rotate(dq, pass.batch.cosine, pass.batch.sine, Turn::yes, dq);
   pass.ops.rotate(dk, pass.batch.cosine, pass.batch.sine, Turn::yes, dk);
   Tensor d_query = dq;

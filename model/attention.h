@@ -27,8 +27,8 @@ class Attention final : public Block {
   Dims out(const BatchShape& shape) const override { return {shape.tokens, sizes_.width}; }
   std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
-  /// With pass.cache the keys and values of these rows are appended at cache.length, and batch.first and batch.last
-  /// count rows of the cache; the caller moves cache.length on.
+  /// With pass.cache the keys and values of these rows are appended at cache.length, and batch.keys count rows of
+  /// the cache; the caller moves cache.length on.
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;
   void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const override;
 

@@ -20,7 +20,8 @@ void KeptMemory::give(Buffer buffer) {
 Kept::Kept(KeptMemory& memory, const BatchShape& shape, Dtype dtype, Dims dims)
     : memory_(memory), dtype_(dtype), dims_(dims) {
   require(shape.tokens > 0 && shape.capacity >= shape.tokens, "a microbatch has tokens, at most as many as planned");
-  bytes_ = static_cast<std::size_t>(dims.elements() / shape.tokens * shape.capacity) * size_of(dtype);
+  const std::int64_t elements = (dims.elements() * shape.capacity + shape.tokens - 1) / shape.tokens;
+  bytes_ = static_cast<std::size_t>(elements) * size_of(dtype);
 }
 
 Kept::~Kept() {

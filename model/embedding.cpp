@@ -18,7 +18,7 @@ void Embedding::forward(In x, Out y, Activations&, Pass& pass) const {
 }
 
 void Embedding::backward(In x, const Activations&, In dy, Out, Pass& pass) const {
-  pass.gradients.lookup(0, x, dy, pass.batch.example);
+  pass.gradients.lookup(0, x, 0, dy, pass.batch.example);
 }
 
 }  // namespace hearth

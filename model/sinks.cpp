@@ -10,8 +10,8 @@ void AccumulatingSink::linear(int p, In a, In dy, In /*example*/, double scale) 
   }
 }
 
-void AccumulatingSink::lookup(int p, In tokens, In dy, In /*example*/) {
-  ops_.embedding_backward(tokens, dy, 0, of(p));
+void AccumulatingSink::lookup(int p, In tokens, std::int64_t first, In dy, In /*example*/) {
+  ops_.embedding_backward(tokens, dy, first, of(p));
 }
 
 void AccumulatingSink::gain(int p, In x_hat, In dy, In /*example*/) {

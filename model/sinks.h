@@ -10,10 +10,11 @@ namespace hearth {
 /// Adds each contraction to the gradient of its parameter.
 class AccumulatingSink final : public GradientSink {
  public:
-  /// gradients: one tensor for each parameter of the block, f32 (f64 with the plain truth), under the parameter's dims.
+  /// gradients: one tensor for each parameter of the block, f32 (f64 with the plain truth), under the dims of
+  /// this rank's piece.
   AccumulatingSink(Ops& ops, std::span<const Tensor> gradients) : ops_(ops), gradients_(gradients) {}
   void linear(int p, In a, In dy, In example, double scale) override;
-  void lookup(int p, In tokens, In dy, In example) override;
+  void lookup(int p, In tokens, std::int64_t first, In dy, In example) override;
   void gain(int p, In x_hat, In dy, In example) override;
   void join() override {}
 
@@ -28,7 +29,7 @@ class AccumulatingSink final : public GradientSink {
 class IgnoringSink final : public GradientSink {
  public:
   void linear(int, In, In, In, double) override {}
-  void lookup(int, In, In, In) override {}
+  void lookup(int, In, std::int64_t, In, In) override {}
   void gain(int, In, In, In) override {}
   void join() override {}
 };

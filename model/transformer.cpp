@@ -9,7 +9,8 @@
 
 namespace hearth {
 
-Transformer::Transformer(ModelConfig config, double label_smoothing, Init init) : config_(std::move(config)) {
+Transformer::Transformer(ModelConfig config, double label_smoothing, Init init, AxisSizes axes)
+    : config_(std::move(config)), axes_(axes) {
   const ModelConfig& c = config_;
   const Law law = init == Init::xavier ? Law{Law::Kind::xavier} : Law{Law::Kind::normal, c.initializer_range};
   const AttentionSizes attention = {.width = c.width,

@@ -17,9 +17,12 @@ enum class Init { normal, xavier };
 /// Embedding, then for each layer attention and MLP, then the final norm, then the head. Immutable; holds sizes only.
 class Transformer {
  public:
-  explicit Transformer(ModelConfig config, double label_smoothing = 0, Init init = Init::normal);
+  /// REQUIRES of `axes`: heads divide by t, and key-value heads divide by t or t divides by them. Hidden width and
+  /// vocabulary need not divide: their pieces are padded.
+  explicit Transformer(ModelConfig config, double label_smoothing = 0, Init init = Init::normal, AxisSizes axes = {});
 
   const ModelConfig& config() const { return config_; }
+  const AxisSizes& axes() const { return axes_; }
   int blocks() const { return static_cast<int>(blocks_.size()); }
   const Block& block(int i) const { return *blocks_[static_cast<std::size_t>(i)]; }
   const Head& head() const { return *head_; }
@@ -34,6 +37,7 @@ class Transformer {
 
  private:
   ModelConfig config_;
+  AxisSizes axes_;
   std::vector<std::unique_ptr<Block>> blocks_;
   const Head* head_ = nullptr;
 };
