@@ -109,16 +109,23 @@ void rotate(In x, In cosine, In sine, Out y) {
 
 void attention(In q, In k, In v, In first, In last, Out y, Out log_sum) {
   require(q.dims.count == 3 && k.dims.count == 3, "attention: q is (T, N, H), k is (S, K, H)");
-  require(same(q, y) && same(k, v) && q.dtype == k.dtype, "attention: q and y, k and v are alike");
+  require(q.dims == y.dims && (y.dtype == q.dtype || wide(y)), "attention: y is as q, or wide");
+  require(same(k, v) && q.dtype == k.dtype, "attention: k and v are alike, of q's dtype");
   require(q.dims[2] == k.dims[2] && k.dims[1] > 0 && q.dims[1] % k.dims[1] == 0, "attention: N is a multiple of K");
   require(first.dtype == Dtype::i32 && vector(first, q.rows()), "attention: first is (T) i32");
   require(last.dtype == Dtype::i32 && vector(last, q.rows()), "attention: last is (T) i32");
   require(matrix(log_sum, q.rows(), q.dims[1]) && wide(log_sum), "attention: log_sum is (T, N) and wide");
 }
 
+void attention_merge(In part, In part_log_sum, Out y, Out log_sum) {
+  require(y.dims.count == 3 && same(part, y) && wide(y), "attention_merge: part and y are (T, N, H) and wide");
+  require(same(part_log_sum, log_sum) && log_sum.dtype == y.dtype && matrix(log_sum, y.rows(), y.dims[1]),
+          "attention_merge: part_log_sum and log_sum are (T, N), of y's dtype");
+}
+
 void attention_backward(In q, In k, In v, In first, In last, In y, In log_sum, In dy, Out dq, Out dk, Out dv) {
   attention(q, k, v, first, last, y, log_sum);
-  require(same(dy, q), "attention_backward: dy and q are alike");
+  require(same(y, q) && same(dy, q), "attention_backward: y, dy and q are alike");
   require(dq.dims == q.dims && (dq.dtype == q.dtype || wide(dq)), "attention_backward: dq is as q");
   require(dk.dims == k.dims && (dk.dtype == k.dtype || wide(dk)), "attention_backward: dk is as k");
   require(dv.dims == v.dims && dv.dtype == dk.dtype, "attention_backward: dv is as dk");
@@ -136,6 +143,15 @@ void head_statistics(In logits, In targets, Out statistics) {
   require(targets.dtype == Dtype::i32 && vector(targets, logits.rows()), "head_statistics: targets are (T) i32");
   require(matrix(statistics, logits.rows(), head_statistics_columns) && wide(statistics),
           "head_statistics: statistics are (T, 4) and wide");
+}
+
+void head_fold(In pieces, Out statistics) {
+  require(matrix(statistics, statistics.rows(), head_statistics_columns) && wide(statistics),
+          "head_fold: statistics are (T, 4) and wide");
+  require(pieces.dtype == statistics.dtype && pieces.row_elements() == head_statistics_columns,
+          "head_fold: pieces are (P * T, 4), of the dtype of statistics");
+  require(statistics.rows() == 0 ? pieces.rows() == 0 : pieces.rows() > 0 && pieces.rows() % statistics.rows() == 0,
+          "head_fold: every piece has all rows");
 }
 
 void head_losses(In statistics, In targets, Out losses) {

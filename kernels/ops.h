@@ -27,6 +27,7 @@ enum class Write { over, add };
 struct AttentionShape {
   float scale = 0;          // scores = scale * q k^T; usually 1 / sqrt(H)
   std::int64_t window = 0;  // a query sees at most its last `window` keys, itself included; 0: all
+  bool part = false;        // k and v may be a part of what the queries see; y and log_sum in the adjoint are of all
 };
 
 /// One AdamW update (Loshchilov and Hutter 2019, as torch.optim.AdamW): decay first, then the bias-corrected step.
@@ -115,10 +116,18 @@ class Ops {
   /// log_sum = the logarithm of the sum of exp(scores). A query that sees no key gets y = 0 and log_sum = -infinity.
   ///   q, y: (T, N, H)   k, v: (S, K, H), N a multiple of K, query head n reads key head n / (N / K)
   ///   first, last: (T) i32, 0 <= first <= last <= S, both non-decreasing in t   log_sum: (T, N), f32 (f64 in the truth)
+  ///   y: of q's dtype or f32
   /// Online softmax in tiles (Dao et al. 2022): never a (T, S) matrix.
   virtual void attention(In q, In k, In v, In first, In last, AttentionShape shape, Out y, Out log_sum) = 0;
+  /// y, log_sum = attention over two disjoint sets of keys, from attention over each: y and log_sum hold the one before
+  /// and both after, `part` and `part_log_sum` are the other. Of no keys at all: y = 0, log_sum = -infinity.
+  ///   part, y: (T, N, H)   part_log_sum, log_sum: (T, N); all f32 (f64 in the truth)
+  /// With S = log(exp(log_sum) + exp(part_log_sum)):  y = exp(log_sum - S) y + exp(part_log_sum - S) part, log_sum = S.
+  virtual void attention_merge(In part, In part_log_sum, Out y, Out log_sum) = 0;
   /// dq +=, dk +=, dv += the adjoint of attention applied to dy.
-  ///   y, log_sum: as attention gave them   dq, dk, dv: as q, k, v; each of q's dtype or f32.
+  ///   y: of q's dtype   log_sum: as attention gave it   dq, dk, dv: as q, k, v; each of q's dtype or f32.
+  /// Where k and v are a part of the keys (shape.part), y and log_sum are those of all keys, and what is added is the
+  /// part's share. Where they are all of them, backends may use it: a row of the scores' gradient sums to zero.
   virtual void attention_backward(In q, In k, In v, In first, In last, AttentionShape shape, In y, In log_sum, In dy,
                                   Out dq, Out dk, Out dv) = 0;
 
@@ -134,6 +143,10 @@ class Ops {
   /// statistics = of each row over its V columns (see HeadStatistic); the target's logit is 0 where the target is not in
   /// [first, first + V).    logits: (T, V) any float   targets: (T) i32, -1 = none   statistics: (T, 4), f32 (f64)
   virtual void head_statistics(In logits, In targets, std::int64_t first, Out statistics) = 0;
+  /// statistics = of each row over a vocabulary that is cut into P pieces, from those of the pieces (of which some may
+  /// have no columns: largest -infinity, the others 0).
+  ///   pieces: (P * T, 4), all rows of a piece together   statistics: (T, 4); f32 (f64). Pieces are added in order.
+  virtual void head_fold(In pieces, Out statistics) = 0;
   /// losses = (1 - smoothing) * -log p(target) + smoothing * mean over the vocabulary of -log p, 0 where there is no target
   /// (not multiplied by the weight).    statistics: (T, 4) of the whole vocabulary   targets: (T)   losses: (T), f32 (f64)
   virtual void head_losses(In statistics, In targets, double smoothing, std::int64_t vocabulary, Out losses) = 0;

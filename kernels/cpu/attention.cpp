@@ -1,3 +1,6 @@
+#include <cmath>
+#include <limits>
+
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -34,7 +37,8 @@ AttentionLayout CpuOps::layout(In q, In k, In v, In first, In last, AttentionSha
           .group = q.dims[1] / k.dims[1],
           .width = q.dims[2],
           .scale = shape.scale,
-          .storage = storage(q)};
+          .storage = storage(q),
+          .part = shape.part};
 }
 
 // A unit is some queries with all the heads that share one key head. Rows of the result are independent of each other,
@@ -42,8 +46,8 @@ AttentionLayout CpuOps::layout(In q, In k, In v, In first, In last, AttentionSha
 void CpuOps::attention(In q, In k, In v, In first, In last, AttentionShape shape, Out y, Out log_sum) {
   check::attention(q, k, v, first, last, y, log_sum);
   if (q.rows() == 0) return;
-  const AttentionForward call{layout(q, k, v, first, last, shape), y.data, y.pitch, log_sum.typed<float>(),
-                              log_sum.pitch};
+  const AttentionForward call{
+      layout(q, k, v, first, last, shape), y.data, y.pitch, storage(y), log_sum.typed<float>(), log_sum.pitch};
   const std::int64_t queries = std::max<std::int64_t>(1, loops_.attention_rows() / call.in.group);
   const std::int64_t room = whole_lines(loops_.attention_floats(call.in));
   float* const workspace = workspace_.floats(room * team_.threads());
@@ -53,6 +57,25 @@ void CpuOps::attention(In q, In k, In v, In first, In last, AttentionShape shape
     // Last queries first: they see most keys, and short pieces at the end even out the threads.
     const std::int64_t from = (cuts - 1 - piece / key_heads) * queries;
     loops_.attention(call, piece % key_heads, from, std::min(from + queries, q.rows()), workspace + thread * room);
+  });
+}
+
+void CpuOps::attention_merge(In part, In part_log_sum, Out y, Out log_sum) {
+  check::attention_merge(part, part_log_sum, y, log_sum);
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  const std::int64_t width = y.dims[2];
+  rows(y, [&](std::int64_t t) {
+    const float* part_log_sums = part_log_sum.row<float>(t);
+    float* log_sums = log_sum.row<float>(t);
+    for (std::int64_t n = 0; n < y.dims[1]; ++n) {
+      const double a = log_sums[n];
+      const double b = part_log_sums[n];
+      if (a == none && b == none) continue;  // neither has seen a key, and infinity - infinity is no number
+      const double both = std::max(a, b) + std::log1p(std::exp(-std::abs(a - b)));
+      loops_.blend(static_cast<float>(std::exp(a - both)), static_cast<float>(std::exp(b - both)),
+                   part.row<float>(t) + n * width, y.row<float>(t) + n * width, width);
+      log_sums[n] = static_cast<float>(both);
+    }
   });
 }
 

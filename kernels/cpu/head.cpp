@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -37,6 +38,29 @@ void CpuOps::head_statistics(In logits, In targets, std::int64_t first, Out stat
     row[column(HeadStatistic::exponentials)] = found[1];
     row[column(HeadStatistic::target)] = target < 0 ? 0.0F : logit(logits, t, target);
     row[column(HeadStatistic::total)] = found[2];
+  });
+}
+
+void CpuOps::head_fold(In pieces, Out statistics) {
+  check::head_fold(pieces, statistics);
+  rows(statistics, [&](std::int64_t t) {
+    float largest = -std::numeric_limits<float>::infinity();
+    for (std::int64_t row = t; row < pieces.rows(); row += statistics.rows()) {
+      largest = std::max(largest, pieces.row<float>(row)[column(HeadStatistic::largest)]);
+    }
+    double exponentials = 0, target = 0, total = 0;
+    for (std::int64_t row = t; row < pieces.rows(); row += statistics.rows()) {
+      const float* piece = pieces.row<float>(row);
+      const double factor = std::exp(static_cast<double>(piece[column(HeadStatistic::largest)]) - largest);
+      exponentials += static_cast<double>(piece[column(HeadStatistic::exponentials)]) * factor;
+      target += static_cast<double>(piece[column(HeadStatistic::target)]);
+      total += static_cast<double>(piece[column(HeadStatistic::total)]);
+    }
+    float* row = statistics.row<float>(t);
+    row[column(HeadStatistic::largest)] = largest;
+    row[column(HeadStatistic::exponentials)] = static_cast<float>(exponentials);
+    row[column(HeadStatistic::target)] = static_cast<float>(target);
+    row[column(HeadStatistic::total)] = static_cast<float>(total);
   });
 }
 

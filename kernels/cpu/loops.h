@@ -39,12 +39,14 @@ struct AttentionLayout {
   std::int64_t width;   // H
   float scale;
   int storage;
+  bool part;  // a query may see other keys too
 };
 
 struct AttentionForward {
   AttentionLayout in;
   void* y;
   std::int64_t y_pitch;
+  int y_storage;
   float* log_sum;
   std::int64_t log_sum_pitch;
 };
@@ -68,6 +70,7 @@ struct Loops {
   void (*add[storages][storages])(const void* x, void* y, std::int64_t n);   // y += x
   void (*sum[storages])(const void* a, const void* b, void* y, std::int64_t n);
   void (*scale[storages])(float factor, void* y, std::int64_t n);
+  void (*blend)(float a, float b, const float* x, float* y, std::int64_t n);  // y = a * y + b * x
   void (*swiglu[storages])(const void* gate, const void* up, void* y, std::int64_t n);
   void (*swiglu_backward[storages])(const void* gate, const void* up, const void* dy, void* dgate, void* dup,
                                     std::int64_t n);

@@ -68,6 +68,30 @@ void PlainOps::attention(In q, In k, In v, In first, In last, AttentionShape sha
   plain::write(log_sums, log_sum);
 }
 
+void PlainOps::attention_merge(In part, In part_log_sum, Out y, Out log_sum) {
+  check::attention_merge(part, part_log_sum, y, log_sum);
+  const Values parts = read(part);
+  const Values part_log_sums = read(part_log_sum);
+  Values result = read(y);
+  Values log_sums = read(log_sum);
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  const std::int64_t width = y.dims[2];
+  for (std::int64_t t = 0; t < log_sums.rows; ++t) {
+    for (std::int64_t n = 0; n < log_sums.columns; ++n) {
+      const double a = log_sums(t, n);
+      const double b = part_log_sums(t, n);
+      if (a == none && b == none) continue;  // neither has seen a key, and infinity - infinity is no number
+      const double both = std::max(a, b) + std::log1p(std::exp(-std::abs(a - b)));
+      for (std::int64_t h = n * width; h < (n + 1) * width; ++h) {
+        result(t, h) = std::exp(a - both) * result(t, h) + std::exp(b - both) * parts(t, h);
+      }
+      log_sums(t, n) = both;
+    }
+  }
+  plain::write(result, y);
+  plain::write(log_sums, log_sum);
+}
+
 // With P = exp(scale q k^T - log_sum), dP = dy v^T and d = rowsum(dy * y):  dS = P * (dP - d), dq = scale dS k,
 // dk = scale dS^T q, dv = P^T dy.
 void PlainOps::attention_backward(In q, In k, In v, In first, In last, AttentionShape shape, In y, In log_sum, In dy,

@@ -35,6 +35,26 @@ void PlainOps::head_statistics(In logits, In targets, std::int64_t first, Out st
   plain::write(result, statistics);
 }
 
+void PlainOps::head_fold(In pieces, Out statistics) {
+  check::head_fold(pieces, statistics);
+  const Values of_pieces = read(pieces);
+  Values result(statistics.rows(), head_statistics_columns);
+  for (std::int64_t t = 0; t < result.rows; ++t) {
+    double largest = -std::numeric_limits<double>::infinity();
+    for (std::int64_t row = t; row < of_pieces.rows; row += result.rows) {
+      largest = std::max(largest, of_pieces(row, largest_column));
+    }
+    for (std::int64_t row = t; row < of_pieces.rows; row += result.rows) {
+      const double factor = std::exp(of_pieces(row, largest_column) - largest);
+      result(t, exponentials_column) += of_pieces(row, exponentials_column) * factor;
+      result(t, target_column) += of_pieces(row, target_column);
+      result(t, total_column) += of_pieces(row, total_column);
+    }
+    result(t, largest_column) = largest;
+  }
+  plain::write(result, statistics);
+}
+
 void PlainOps::head_losses(In statistics, In targets, double smoothing, std::int64_t vocabulary, Out losses) {
   check::head_losses(statistics, targets, losses);
   const Values rows = read(statistics);

@@ -24,11 +24,13 @@ class PlainOps final : public Ops {
   void rotary_table(In positions, In frequencies, double factor, Out cosine, Out sine) override;
   void rotate(In x, In cosine, In sine, Turn back, Out y) override;
   void attention(In q, In k, In v, In first, In last, AttentionShape shape, Out y, Out log_sum) override;
+  void attention_merge(In part, In part_log_sum, Out y, Out log_sum) override;
   void attention_backward(In q, In k, In v, In first, In last, AttentionShape shape, In y, In log_sum, In dy, Out dq,
                           Out dk, Out dv) override;
   void swiglu(In gate, In up, Out y) override;
   void swiglu_backward(In gate, In up, In dy, Out dgate, Out dup) override;
   void head_statistics(In logits, In targets, std::int64_t first, Out statistics) override;
+  void head_fold(In pieces, Out statistics) override;
   void head_losses(In statistics, In targets, double smoothing, std::int64_t vocabulary, Out losses) override;
   void head_backward(In logits, In statistics, In targets, In weights, std::int64_t first, double smoothing,
                      std::int64_t vocabulary, Out dlogits) override;

@@ -186,6 +186,28 @@ void attention() {
   }
 }
 
+// Keys in two parts: the second query sees none of the first part, the third none of the second, the first none at all.
+void attention_in_parts() {
+  const Guarded first[] = {constant(Dtype::i32, {5}, {0, 3, 3, 3, 3}), constant(Dtype::i32, {5}, {0, 0, 0, 1, 1})};
+  const Guarded last[] = {constant(Dtype::i32, {5}, {0, 3, 4, 5, 5}), constant(Dtype::i32, {5}, {0, 2, 0, 2, 4})};
+  const AttentionShape shape{0.6F, 0, true};
+  Guarded log_sum(Dtype::f64, {5, 4}), part_log_sum(Dtype::f64, {5, 4}), part(Dtype::f64, {5, 4, 3});
+  expect_adjoint({{{5, 4, 3}, {5, 2, 3}, {5, 2, 3}, {4, 2, 3}, {4, 2, 3}},
+                  {{5, 4, 3}},
+                  [&](Ops& ops, const Tensors& x, const Tensors& y) {
+                    ops.attention(x[0], x[1], x[2], first[0].tensor(), last[0].tensor(), shape, y[0], log_sum.tensor());
+                    ops.attention(x[0], x[3], x[4], first[1].tensor(), last[1].tensor(), shape, part.tensor(),
+                                  part_log_sum.tensor());
+                    ops.attention_merge(part.tensor(), part_log_sum.tensor(), y[0], log_sum.tensor());
+                  },
+                  [&](Ops& ops, const Tensors& x, const Tensors& y, const Tensors& dy, const Tensors& dx) {
+                    for (const std::size_t i : {0U, 1U}) {
+                      ops.attention_backward(x[0], x[2 * i + 1], x[2 * i + 2], first[i].tensor(), last[i].tensor(),
+                                             shape, y[0], log_sum.tensor(), dy[0], dx[0], dx[2 * i + 1], dx[2 * i + 2]);
+                    }
+                  }});
+}
+
 void swiglu() {
   expect_adjoint({{{3, 4}, {3, 4}},
                   {{3, 4}},
@@ -195,26 +217,17 @@ void swiglu() {
                   }});
 }
 
-// Losses of a vocabulary cut in two pieces: the statistics of the pieces are folded as a head does.
+// Losses of a vocabulary cut in two pieces.
 void head() {
   const Guarded targets = constant(Dtype::i32, {4}, {0, 6, -1, 3});
   constexpr std::int64_t cut = 3, vocabulary = 7;
   Guarded statistics(Dtype::f64, {4, 4});
   for (const double smoothing : {0.0, 0.2}) {
     const auto whole = [&](Ops& ops, const Tensors& x) {
-      Guarded left(Dtype::f64, {4, 4}), right(Dtype::f64, {4, 4});
-      ops.head_statistics(x[0], targets.tensor(), 0, left.tensor());
-      ops.head_statistics(x[1], targets.tensor(), cut, right.tensor());
-      std::vector<double> a = left.values();
-      const std::vector<double> b = right.values();
-      for (std::size_t row = 0; row < a.size(); row += 4) {
-        const double largest = std::max(a[row], b[row]);
-        a[row + 1] = a[row + 1] * std::exp(a[row] - largest) + b[row + 1] * std::exp(b[row] - largest);
-        a[row] = largest;
-        a[row + 2] += b[row + 2];
-        a[row + 3] += b[row + 3];
-      }
-      statistics.set(a);
+      Guarded pieces(Dtype::f64, {8, 4});
+      ops.head_statistics(x[0], targets.tensor(), 0, pieces.tensor().row_slice(0, 4));
+      ops.head_statistics(x[1], targets.tensor(), cut, pieces.tensor().row_slice(4, 4));
+      ops.head_fold(pieces.tensor(), statistics.tensor());
     };
     expect_adjoint({{{4, cut}, {4, vocabulary - cut}},
                     {{4}},
@@ -274,10 +287,12 @@ const std::map<std::string, Line> lines = {
     {"rotary_table", {nullptr, "of positions, which are whole numbers"}},
     {"rotate", {rotate}},
     {"attention", {attention}},
+    {"attention_merge", {attention_in_parts}},
     {"attention_backward", {attention}},
     {"swiglu", {swiglu}},
     {"swiglu_backward", {swiglu}},
     {"head_statistics", {head}},
+    {"head_fold", {head}},
     {"head_losses", {head}},
     {"head_backward", {head}},
     {"squared_norm", {nullptr, "of gradients"}},

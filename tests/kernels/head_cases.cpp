@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include "kernels/cases.h"
 
@@ -46,6 +47,28 @@ void of_size(std::vector<Case>& all, std::int64_t rows, std::int64_t columns, st
   }
 }
 
+// Statistics of pieces of a vocabulary; every third piece has no columns, but never the first.
+void folds(std::vector<Case>& all, std::int64_t pieces, std::int64_t rows, bool large) {
+  const Dims dims{pieces * rows, 4};
+  const double size = 20;
+  std::vector<double> statistics = noise("pieces", dims, size);
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    for (std::int64_t t = 0; t < rows; ++t) {
+      double* row = statistics.data() + (piece * rows + t) * 4;
+      row[1] = 1 + std::abs(row[1]);
+      if (piece % 3 != 1) continue;
+      row[0] = -std::numeric_limits<double>::infinity();
+      row[1] = row[2] = row[3] = 0;
+    }
+  }
+  all.push_back({"head_fold",
+                 dims.text() + " of " + std::to_string(pieces),
+                 {input(dims, statistics, Arg::Kind::wide),
+                  over({rows, 4}, (size + 1) * static_cast<double>(pieces), Arg::Kind::wide)},
+                 [](Ops& ops, const Tensors& t) { ops.head_fold(t[0], t[1]); },
+                 large});
+}
+
 }  // namespace
 
 std::vector<Case> head_cases() {
@@ -54,7 +77,13 @@ std::vector<Case> head_cases() {
   of_size(all, 0, 5, 0, false);
   of_size(all, 7, 3, 0, false);
   of_size(all, 9, 37, 11, false);
+  of_size(all, 5, 0, 3, false);
   of_size(all, 40, 1001, 5, true);
+  folds(all, 1, 3, false);
+  folds(all, 4, 0, false);
+  folds(all, 3, 1, false);
+  folds(all, 4, 9, false);
+  folds(all, 2, 5000, true);
   return all;
 }
 

@@ -158,7 +158,7 @@ void begin(const AttentionLayout& in, const ForwardUnit& unit, std::int64_t head
   }
 }
 
-template <class S>
+template <class Y>
 void finish(const AttentionForward& call, const ForwardUnit& unit, std::int64_t head) {
   const AttentionLayout& in = call.in;
   for (std::int64_t row = 0; row < unit.rows; ++row) {
@@ -167,7 +167,7 @@ void finish(const AttentionForward& call, const ForwardUnit& unit, std::int64_t 
     const float total = unit.total[row];
     const bool none = in.first[t] >= in.last[t];
     const float inverse = none ? 0.0F : 1.0F / total;
-    S* y = static_cast<S*>(call.y) + t * call.y_pitch + n * in.width;
+    Y* y = static_cast<Y*>(call.y) + t * call.y_pitch + n * in.width;
     const float* sums = unit.sums + row * unit.width;
     vectors(in.width,
             [&](std::int64_t h, std::int64_t count) HEARTH_LAMBDA { store(y + h, load(sums + h) * inverse, count); });
@@ -202,7 +202,8 @@ void attention_of(const AttentionForward& call, std::int64_t head, std::int64_t 
     pack_rows(static_cast<const S*>(in.v) + k0 * in.v_pitch + column, in.v_pitch, n, in.width, unit.width, unit.v);
     for (std::int64_t row = 0; row < rows; row += panel_rows) panel_against_block(in, unit, row, k0, n);
   }
-  finish<S>(call, unit, head);
+  if (call.y_storage == 0) return finish<float>(call, unit, head);
+  finish<Word>(call, unit, head);
 }
 
 void attention(const AttentionForward& call, std::int64_t head, std::int64_t from, std::int64_t to, float* workspace) {

@@ -107,7 +107,7 @@ void panel_of_tile(const AttentionBackward& call, const BackwardUnit& unit, std:
     const std::int64_t t = smaller(row + i, in.tokens - 1);
     Columns x = i < rows ? seen(in, t, t, k0, n) : Columns{block.to, block.to};
     if (x.from >= x.to) x = {block.to, block.to};
-    const bool whole = in.storage == 0 && i < rows && in.first[t] >= k0 && in.last[t] <= k0 + n;
+    const bool whole = in.storage == 0 && !in.part && i < rows && in.first[t] >= k0 && in.last[t] <= k0 + n;
     row_of_tile(call, unit, head, t, p + i * tile_pitch, ds + i * tile_pitch, block, x, whole);
   }
   row_product<Left::along, true>(ds + c.from, 0, unit.k + c.from * unit.width, unit.width, c.to - c.from,

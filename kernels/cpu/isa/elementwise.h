@@ -39,6 +39,11 @@ void scale(float factor, void* y, std::int64_t n) {
       n, [&](std::int64_t i, std::int64_t count) HEARTH_LAMBDA { store(to + i, load(to + i, count) * factor, count); });
 }
 
+void blend(float a, float b, const float* x, float* y, std::int64_t n) {
+  vectors(n, [&](std::int64_t i, std::int64_t count)
+                 HEARTH_LAMBDA { store(y + i, load(y + i, count) * a + load(x + i, count) * b, count); });
+}
+
 template <class S>
 void store_tile(float factor, const float* x, void* y, bool adds, std::int64_t n) {
   S* to = static_cast<S*>(y);

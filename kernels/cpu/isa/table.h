@@ -13,6 +13,7 @@ constexpr hearth::cpu::Loops loops = {
     .add = {{add<float, float>, add<float, Word>}, {add<Word, float>, add<Word, Word>}},
     .sum = {sum<float>, sum<Word>},
     .scale = {scale<float>, scale<Word>},
+    .blend = blend,
     .swiglu = {swiglu<float>, swiglu<Word>},
     .swiglu_backward = {swiglu_backward<float>, swiglu_backward<Word>},
     .adamw = adamw,
