@@ -1,26 +1,41 @@
 #include "model/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "model/statistics.h"
+#include "model/tensor_axis.h"
 
 namespace hearth {
 
-/// inverse_rms: (T)   q, k, v: (T, N*H), (T, K*H) twice, as attention saw them   y: (T, N*H)   log_sum: (T, N)
-/// Only with head norms: raw_q, raw_k before norm and rotation, inverse_q: (T*N), inverse_k: (T*K)
+namespace {
+
+/// Heads of one tensor rank.
+std::int64_t query_heads(const AttentionSizes& sizes, const AxisSizes& axes) {
+  return sizes.heads / axes.tensor;
+}
+std::int64_t key_heads(const AttentionSizes& sizes, const AxisSizes& axes) {
+  return std::max<std::int64_t>(1, sizes.key_value_heads / axes.tensor);
+}
+
+}  // namespace
+
+/// With the n query heads and the k key-value heads of this rank:
+/// inverse_rms: (T / t)   q, k, v: (T, n, H), (T, k, H) twice, as attention saw them   y: (T, n, H)   log_sum: (T, n)
+/// Only with head norms: raw_q, raw_k before norm and rotation, inverse_q: (T * n), inverse_k: (T * k)
 struct Attention::State final : Activations {
-  State(const BatchShape& shape, Dtype compute, const AttentionSizes& s, KeptMemory& memory)
-      : inverse_rms(memory, shape, statistics_of(compute), {shape.tokens}),
-        q(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
-        k(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
-        v(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
-        y(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
-        log_sum(memory, shape, statistics_of(compute), {shape.tokens, s.heads}),
-        raw_q(memory, shape, compute, {shape.tokens, s.heads, s.head_width}),
-        raw_k(memory, shape, compute, {shape.tokens, s.key_value_heads, s.head_width}),
-        inverse_q(memory, shape, statistics_of(compute), {shape.tokens * s.heads}),
-        inverse_k(memory, shape, statistics_of(compute), {shape.tokens * s.key_value_heads}) {}
+  State(const BatchShape& shape, Dtype compute, const AttentionSizes& s, const AxisSizes& axes, KeptMemory& memory)
+      : inverse_rms(memory, shape, statistics_of(compute), {rows_of(shape, axes)}),
+        q(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
+        k(memory, shape, compute, {shape.tokens, key_heads(s, axes), s.head_width}),
+        v(memory, shape, compute, {shape.tokens, key_heads(s, axes), s.head_width}),
+        y(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
+        log_sum(memory, shape, statistics_of(compute), {shape.tokens, query_heads(s, axes)}),
+        raw_q(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
+        raw_k(memory, shape, compute, {shape.tokens, key_heads(s, axes), s.head_width}),
+        inverse_q(memory, shape, statistics_of(compute), {shape.tokens * query_heads(s, axes)}),
+        inverse_k(memory, shape, statistics_of(compute), {shape.tokens * key_heads(s, axes)}) {}
   void shed() override {
     for (Kept* kept : {&inverse_rms, &q, &k, &v, &y, &log_sum, &raw_q, &raw_k, &inverse_q, &inverse_k}) kept->shed();
   }
@@ -42,36 +57,56 @@ Tensor flat(In x) {
 
 }  // namespace
 
-Attention::Attention(std::string name, const AttentionSizes& sizes) : name_(std::move(name)), sizes_(sizes) {}
+Attention::Attention(std::string name, const AttentionSizes& sizes, AxisSizes axes)
+    : name_(std::move(name)), sizes_(sizes), axes_(axes) {
+  const std::int64_t K = sizes.key_value_heads;
+  require(sizes.heads % axes.tensor == 0, "query heads divide by the tensor axis");
+  require(K % axes.tensor == 0 || axes.tensor % K == 0, "key-value heads divide by the tensor axis, or it by them");
+}
 
 std::vector<Parameter> Attention::parameters() const {
   const std::int64_t D = sizes_.width;
   const std::int64_t NH = sizes_.heads * sizes_.head_width;
   const std::int64_t KH = sizes_.key_value_heads * sizes_.head_width;
-  const auto matrix = [&](const char* part, std::int64_t out_rows, std::int64_t in_columns, Cut cut) {
-    return Parameter{
-        .name = name_ + part, .full = {out_rows, in_columns}, .cut = cut, .law = sizes_.law, .decayed = true};
+  const int t = axes_.tensor;
+  const auto shared = static_cast<int>(std::min<std::int64_t>(sizes_.key_value_heads, t));  // pieces of keys and values
+  const auto matrix = [&](const char* part, std::int64_t out_rows, std::int64_t in_columns, Cut cut, int pieces) {
+    return Parameter{.name = name_ + part,
+                     .full = {out_rows, in_columns},
+                     .cut = cut,
+                     .pieces = pieces,
+                     .copies = pieces < t ? Copies::add : Copies::same,
+                     .law = sizes_.law,
+                     .decayed = true};
   };
-  const auto vector = [&](const char* part, std::int64_t elements, Cut cut, Law law) {
+  const auto bias = [&](const char* part, std::int64_t elements, int pieces) {
     return Parameter{.name = name_ + part,
                      .full = {elements},
-                     .cut = cut,
-                     .copies = cut == Cut::none ? Copies::add : Copies::same,
-                     .law = law};
+                     .cut = Cut::rows,
+                     .pieces = pieces,
+                     .copies = pieces < t ? Copies::add : Copies::same,
+                     .law = {Law::Kind::zeros}};
   };
-  std::vector<Parameter> all = {vector(".norm", D, Cut::none, {Law::Kind::ones}), matrix(".query", NH, D, Cut::rows),
-                                matrix(".key", KH, D, Cut::rows), matrix(".value", KH, D, Cut::rows),
-                                matrix(".output", D, NH, Cut::columns)};
+  const auto gain = [&](const char* part, std::int64_t elements) {
+    return Parameter{.name = name_ + part, .full = {elements}, .copies = Copies::add, .law = {Law::Kind::ones}};
+  };
+  std::vector<Parameter> all = {gain(".norm", D), matrix(".query", NH, D, Cut::rows, t),
+                                matrix(".key", KH, D, Cut::rows, shared), matrix(".value", KH, D, Cut::rows, shared),
+                                matrix(".output", D, NH, Cut::columns, t)};
   if (sizes_.biases) {
-    all.push_back(vector(".query_bias", NH, Cut::rows, {Law::Kind::zeros}));
-    all.push_back(vector(".key_bias", KH, Cut::rows, {Law::Kind::zeros}));
-    all.push_back(vector(".value_bias", KH, Cut::rows, {Law::Kind::zeros}));
+    all.push_back(bias(".query_bias", NH, t));
+    all.push_back(bias(".key_bias", KH, shared));
+    all.push_back(bias(".value_bias", KH, shared));
   }
   if (sizes_.head_norms) {
-    all.push_back(vector(".query_norm", sizes_.head_width, Cut::none, {Law::Kind::ones}));
-    all.push_back(vector(".key_norm", sizes_.head_width, Cut::none, {Law::Kind::ones}));
+    all.push_back(gain(".query_norm", sizes_.head_width));
+    all.push_back(gain(".key_norm", sizes_.head_width));
   }
   return all;
+}
+
+Dims Attention::out(const BatchShape& shape) const {
+  return {rows_of(shape, axes_), sizes_.width};
 }
 
 Linear Attention::linear(Place place) const {
@@ -82,14 +117,14 @@ Linear Attention::linear(Place place) const {
 std::size_t Attention::kept_bytes(const BatchShape& shape, Dtype compute) const {
   HostMemory nothing;
   KeptMemory none(nothing);
-  const State s(shape, compute, sizes_, none);
+  const State s(shape, compute, sizes_, axes_, none);
   std::size_t bytes = s.inverse_rms.bytes() + s.q.bytes() + s.k.bytes() + s.v.bytes() + s.y.bytes() + s.log_sum.bytes();
   if (sizes_.head_norms) bytes += s.raw_q.bytes() + s.raw_k.bytes() + s.inverse_q.bytes() + s.inverse_k.bytes();
   return bytes;
 }
 
 std::unique_ptr<Activations> Attention::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {
-  return std::make_unique<State>(shape, compute, sizes_, memory);
+  return std::make_unique<State>(shape, compute, sizes_, axes_, memory);
 }
 
 void Attention::project(In n, State& state, Pass& pass) const {
@@ -99,8 +134,8 @@ void Attention::project(In n, State& state, Pass& pass) const {
 }
 
 void Attention::turn_and_norm(State& state, Pass& pass) const {
-  const Tensor q = state.q.hold();  // (T, N, H)
-  const Tensor k = state.k.hold();  // (T, K, H)
+  const Tensor q = state.q.hold();  // (T, n, H)
+  const Tensor k = state.k.hold();  // (T, k, H)
   if (sizes_.head_norms) {
     const auto& weights = pass.weights;
     pass.ops.rms_norm(head_rows(*state.raw_q), weights[static_cast<std::size_t>(query_norm())], sizes_.epsilon,
@@ -117,14 +152,15 @@ void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
   const AttentionShape shape = {1 / std::sqrt(static_cast<float>(sizes_.head_width)), sizes_.window};
   {
     Scratch scratch(pass.scratch);
-    const Tensor n = scratch.take(x.dtype, x.dims);  // (T, D)
+    const Tensor n = scratch.take(x.dtype, x.dims);  // (T / t, D)
     pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, state.inverse_rms.hold());
-    project(n, state, pass);
+    project(gather_rows(n, scratch, pass.tensor), state, pass);
   }
   turn_and_norm(state, pass);
-  Tensor k = *state.k;  // (S, K, H): these rows, or all of the cache
+  Tensor k = *state.k;  // (S, k, H): these rows, or all of the cache
   Tensor v = *state.v;
   if (pass.cache != nullptr) {
+    require(axes_.tensor == 1 && axes_.context == 1, "a sequence is decoded with a cache by one rank");
     const std::int64_t rows = x.rows();
     Cache& cache = *pass.cache;
     pass.ops.cast(k, cache.keys.row_slice(cache.length, rows));
@@ -135,7 +171,8 @@ void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
   const KeyRange& keys = pass.batch.keys[0];
   pass.ops.attention(*state.q, k, v, keys.first, keys.last, shape, state.y.hold(), state.log_sum.hold());
   pass.ops.cast(x, y);
-  linear(output).forward(flat(*state.y), Write::add, y, pass);  // (T, D)
+  sum_rows(Write::add, y, pass,
+           [&](Write write, Out rows) { linear(output).forward(flat(*state.y), write, rows, pass); });
 }
 
 void Attention::head_norm_backward(int place, In raw, In inverse_rms, In dy, Out d_raw, Pass& pass) const {
@@ -157,12 +194,12 @@ void Attention::backward(In x, const Activations& kept, In dy, Out dx, Pass& pas
   const Tensor k = *state.k;
   const Tensor v = *state.v;
   const Tensor y = *state.y;
-  const Tensor dq = like(q);  // (T, N, H)
-  const Tensor dk = like(k);  // (T, K, H)
-  const Tensor dv = like(v);  // (T, K, H)
+  const Tensor dq = like(q);  // (T, n, H)
+  const Tensor dk = like(k);  // (T, k, H)
+  const Tensor dv = like(v);  // (T, k, H)
   for (const Tensor& gradient : {dq, dk, dv}) pass.ops.fill(0, gradient);
-  const Tensor d_attention = like(y);  // (T, N, H)
-  linear(output).backward(flat(y), dy, Write::over, flat(d_attention), pass);
+  const Tensor d_attention = like(y);  // (T, n, H)
+  linear(output).backward(flat(y), gather_rows(dy, scratch, pass.tensor), Write::over, flat(d_attention), pass);
   const KeyRange& keys = pass.batch.keys[0];
   pass.ops.attention_backward(q, k, v, keys.first, keys.last, shape, y, *state.log_sum, d_attention, dq, dk, dv);
   pass.ops.rotate(dq, pass.batch.cosine, pass.batch.sine, Turn::yes, dq);
@@ -176,19 +213,22 @@ void Attention::backward(In x, const Activations& kept, In dy, Out dx, Pass& pas
     head_norm_backward(key_norm(), *state.raw_k, *state.inverse_k, dk, d_key, pass);
   }
 
-  const Tensor inverse_rms = *state.inverse_rms;  // (T)
-  const Tensor n = like(x);                       // (T, D)
-  const Tensor dn = like(x);                      // (T, D)
+  const Tensor inverse_rms = *state.inverse_rms;  // (T / t)
+  const Tensor n = like(x);                       // (T / t, D)
+  const Tensor dn = like(x);                      // (T / t, D)
   pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, like(inverse_rms));
-  linear(query).backward(n, flat(d_query), Write::over, dn, pass);
-  linear(key).backward(n, flat(d_key), Write::add, dn, pass);
-  linear(value).backward(n, flat(dv), Write::add, dn, pass);
+  const Tensor n_rows = gather_rows(n, scratch, pass.tensor);  // (T, D)
+  sum_rows(Write::over, dn, pass, [&](Write write, Out rows) {
+    linear(query).backward(n_rows, flat(d_query), write, rows, pass);
+    linear(key).backward(n_rows, flat(d_key), Write::add, rows, pass);
+    linear(value).backward(n_rows, flat(dv), Write::add, rows, pass);
+  });
 
   const Tensor x_hat = n;  // n is spent
   pass.ops.rms_normalize(x, inverse_rms, x_hat);
-  pass.gradients.gain(norm, x_hat, dn, pass.batch.example);
+  pass.gradients.gain(norm, x_hat, dn, own_rows(pass.batch.example, pass.tensor));
   if (dx.data != dy.data) pass.ops.cast(dy, dx);
-  pass.ops.rms_norm_backward(x, pass.weights[norm], inverse_rms, dn, dx);  // (T, D), onto the residual's dy
+  pass.ops.rms_norm_backward(x, pass.weights[norm], inverse_rms, dn, dx);  // (T / t, D), onto the residual's dy
 }
 
 }  // namespace hearth

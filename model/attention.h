@@ -1,5 +1,8 @@
 // y = x + output(attention(query(n), key(n), value(n))),  n = rms_norm(x): the attention half of a layer, with grouped
 // queries, biases on q, k, v (Qwen2), norms on each query and key head (Qwen3), a sliding window (Mistral).
+//
+// Each tensor rank has N / t query heads and the key-value heads that they read: K / t, or one that t / K ranks share.
+// Ranks that share a head have its weights whole, and what each gives to the sink for them is an addend of their gradient.
 #pragma once
 
 #include "model/block.h"
@@ -21,13 +24,14 @@ struct AttentionSizes {
 
 class Attention final : public Block {
  public:
-  Attention(std::string name, const AttentionSizes& sizes);
+  /// REQUIRES: N a multiple of t; K a multiple of t or t a multiple of K.
+  Attention(std::string name, const AttentionSizes& sizes, AxisSizes axes = {});
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
-  Dims out(const BatchShape& shape) const override { return {shape.tokens, sizes_.width}; }
+  Dims out(const BatchShape& shape) const override;
   std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
-  /// With pass.cache the keys and values of these rows are appended at cache.length, and batch.keys count rows of
+  /// With pass.cache (on axes of one) the keys and values of these rows are appended at cache.length, and batch.keys count rows of
   /// the cache; the caller moves cache.length on.
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;
   void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const override;
@@ -45,6 +49,7 @@ class Attention final : public Block {
 
   std::string name_;
   AttentionSizes sizes_;
+  AxisSizes axes_;
 };
 
 }  // namespace hearth

@@ -75,6 +75,7 @@ Decoder::Decoder(const Transformer& model, WeightSource& weights, Ops& ops, Memo
       scratch_(memory),
       kept_(memory),
       alone_(make_self_communicator()) {
+  require(model.axes().tensor == 1 && model.axes().context == 1, "a sequence is decoded by one rank");
   const ModelConfig& c = model.config();
   for (std::int64_t layer = 0; layer < c.layers; ++layer) {
     Cache cache;

@@ -25,7 +25,7 @@ std::int32_t sample(std::span<const float> logits, const Sampling& sampling, std
 /// Runs one sequence forward with a key-value cache. The weights, ops and memory outlive it.
 class Decoder {
  public:
-  /// capacity: the most tokens the sequence will have.
+  /// capacity: the most tokens the sequence will have. REQUIRES: a model that is not cut along any axis.
   Decoder(const Transformer& model, WeightSource& weights, Ops& ops, Memory& memory, Dtype compute,
           std::int64_t capacity);
 

@@ -7,10 +7,10 @@ namespace hearth {
 
 class FinalNorm final : public Block {
  public:
-  FinalNorm(std::int64_t width, double epsilon) : width_(width), epsilon_(epsilon) {}
+  FinalNorm(std::int64_t width, double epsilon, AxisSizes axes = {}) : width_(width), epsilon_(epsilon), axes_(axes) {}
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
-  Dims out(const BatchShape& shape) const override { return {shape.tokens, width_}; }
+  Dims out(const BatchShape& shape) const override;
   std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;
@@ -22,6 +22,7 @@ class FinalNorm final : public Block {
   std::string name_ = "final_norm";
   std::int64_t width_;
   double epsilon_;
+  AxisSizes axes_;
 };
 
 }  // namespace hearth

@@ -3,15 +3,16 @@
 #include <utility>
 
 #include "model/statistics.h"
+#include "model/tensor_axis.h"
 
 namespace hearth {
 
-/// inverse_rms: (T)   gate, up: (T, F), before the activation
+/// inverse_rms: (T / t)   gate, up: (T, f), before the activation, f = ceil(F / t) the hidden columns of one rank
 struct Mlp::State final : Activations {
-  State(const BatchShape& shape, Dtype compute, std::int64_t hidden, KeptMemory& memory)
-      : inverse_rms(memory, shape, statistics_of(compute), {shape.tokens}),
-        gate(memory, shape, compute, {shape.tokens, hidden}),
-        up(memory, shape, compute, {shape.tokens, hidden}) {}
+  State(const BatchShape& shape, Dtype compute, std::int64_t hidden, const AxisSizes& axes, KeptMemory& memory)
+      : inverse_rms(memory, shape, statistics_of(compute), {rows_of(shape, axes)}),
+        gate(memory, shape, compute, {shape.tokens, (hidden + axes.tensor - 1) / axes.tensor}),
+        up(memory, shape, compute, {shape.tokens, (hidden + axes.tensor - 1) / axes.tensor}) {}
   void shed() override {
     inverse_rms.shed();
     gate.shed();
@@ -22,69 +23,83 @@ struct Mlp::State final : Activations {
   Kept inverse_rms, gate, up;
 };
 
-Mlp::Mlp(std::string name, const MlpSizes& sizes) : name_(std::move(name)), sizes_(sizes) {}
+Mlp::Mlp(std::string name, const MlpSizes& sizes, AxisSizes axes)
+    : name_(std::move(name)), sizes_(sizes), axes_(axes) {}
 
 std::vector<Parameter> Mlp::parameters() const {
-  const auto [D, F, epsilon, law] = sizes_;
+  const std::int64_t D = sizes_.width;
+  const std::int64_t F = sizes_.hidden;
+  const auto matrix = [&](const char* part, Dims full, Cut cut) {
+    return Parameter{
+        .name = name_ + part, .full = full, .cut = cut, .pieces = axes_.tensor, .law = sizes_.law, .decayed = true};
+  };
   return {{.name = name_ + ".norm", .full = {D}, .copies = Copies::add, .law = {Law::Kind::ones}},
-          {.name = name_ + ".gate", .full = {F, D}, .cut = Cut::rows, .law = law, .decayed = true},
-          {.name = name_ + ".up", .full = {F, D}, .cut = Cut::rows, .law = law, .decayed = true},
-          {.name = name_ + ".down", .full = {D, F}, .cut = Cut::columns, .law = law, .decayed = true}};
+          matrix(".gate", {F, D}, Cut::rows),
+          matrix(".up", {F, D}, Cut::rows),
+          matrix(".down", {D, F}, Cut::columns)};
+}
+
+Dims Mlp::out(const BatchShape& shape) const {
+  return {rows_of(shape, axes_), sizes_.width};
 }
 
 std::size_t Mlp::kept_bytes(const BatchShape& shape, Dtype compute) const {
   HostMemory nothing;
   KeptMemory none(nothing);
-  const State state(shape, compute, sizes_.hidden, none);
+  const State state(shape, compute, sizes_.hidden, axes_, none);
   return state.inverse_rms.bytes() + state.gate.bytes() + state.up.bytes();
 }
 
 std::unique_ptr<Activations> Mlp::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {
-  return std::make_unique<State>(shape, compute, sizes_.hidden, memory);
+  return std::make_unique<State>(shape, compute, sizes_.hidden, axes_, memory);
 }
 
 void Mlp::forward(In x, Out y, Activations& kept, Pass& pass) const {
   auto& state = static_cast<State&>(kept);
   Scratch scratch(pass.scratch);
-  const Tensor gate_rows = state.gate.hold();      // (T, F)
-  const Tensor up_rows = state.up.hold();          // (T, F)
-  const Tensor n = scratch.take(x.dtype, x.dims);  // (T, D)
+  const Tensor gate_rows = state.gate.hold();      // (T, f)
+  const Tensor up_rows = state.up.hold();          // (T, f)
+  const Tensor n = scratch.take(x.dtype, x.dims);  // (T / t, D)
   pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, state.inverse_rms.hold());
-  Linear{gate}.forward(n, Write::over, gate_rows, pass);
-  Linear{up}.forward(n, Write::over, up_rows, pass);
-  const Tensor h = scratch.take(x.dtype, gate_rows.dims);  // (T, F)
+  const Tensor n_rows = gather_rows(n, scratch, pass.tensor);  // (T, D)
+  Linear{gate}.forward(n_rows, Write::over, gate_rows, pass);
+  Linear{up}.forward(n_rows, Write::over, up_rows, pass);
+  const Tensor h = scratch.take(x.dtype, gate_rows.dims);  // (T, f)
   pass.ops.swiglu(gate_rows, up_rows, h);
   pass.ops.cast(x, y);
-  Linear{down}.forward(h, Write::add, y, pass);  // (T, D)
+  sum_rows(Write::add, y, pass, [&](Write write, Out rows) { Linear{down}.forward(h, write, rows, pass); });
 }
 
 void Mlp::backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const {
   const auto& state = static_cast<const State&>(kept);
   Scratch scratch(pass.scratch);
-  const Tensor gate_rows = *state.gate;                     // (T, F)
-  const Tensor up_rows = *state.up;                         // (T, F)
-  const Tensor h = scratch.take(x.dtype, gate_rows.dims);   // (T, F)
-  const Tensor dh = scratch.take(x.dtype, gate_rows.dims);  // (T, F)
+  const Tensor gate_rows = *state.gate;                     // (T, f)
+  const Tensor up_rows = *state.up;                         // (T, f)
+  const Tensor h = scratch.take(x.dtype, gate_rows.dims);   // (T, f)
+  const Tensor dh = scratch.take(x.dtype, gate_rows.dims);  // (T, f)
   pass.ops.swiglu(gate_rows, up_rows, h);
-  Linear{down}.backward(h, dy, Write::over, dh, pass);
+  Linear{down}.backward(h, gather_rows(dy, scratch, pass.tensor), Write::over, dh, pass);
 
   const Tensor dgate = h;                                    // h is spent
-  const Tensor dup = scratch.take(x.dtype, gate_rows.dims);  // (T, F)
+  const Tensor dup = scratch.take(x.dtype, gate_rows.dims);  // (T, f)
   pass.ops.swiglu_backward(gate_rows, up_rows, dh, dgate, dup);
 
-  const Tensor inverse_rms = *state.inverse_rms;    // (T)
-  const Tensor n = scratch.take(x.dtype, x.dims);   // (T, D)
-  const Tensor dn = scratch.take(x.dtype, x.dims);  // (T, D)
+  const Tensor inverse_rms = *state.inverse_rms;    // (T / t)
+  const Tensor n = scratch.take(x.dtype, x.dims);   // (T / t, D)
+  const Tensor dn = scratch.take(x.dtype, x.dims);  // (T / t, D)
   const Tensor again = scratch.take(inverse_rms.dtype, inverse_rms.dims);
   pass.ops.rms_norm(x, pass.weights[norm], sizes_.epsilon, n, again);
-  Linear{gate}.backward(n, dgate, Write::over, dn, pass);
-  Linear{up}.backward(n, dup, Write::add, dn, pass);
+  const Tensor n_rows = gather_rows(n, scratch, pass.tensor);  // (T, D)
+  sum_rows(Write::over, dn, pass, [&](Write write, Out rows) {
+    Linear{gate}.backward(n_rows, dgate, write, rows, pass);
+    Linear{up}.backward(n_rows, dup, Write::add, rows, pass);
+  });
 
   const Tensor x_hat = n;  // n is spent
   pass.ops.rms_normalize(x, inverse_rms, x_hat);
-  pass.gradients.gain(norm, x_hat, dn, pass.batch.example);
+  pass.gradients.gain(norm, x_hat, dn, own_rows(pass.batch.example, pass.tensor));
   if (dx.data != dy.data) pass.ops.cast(dy, dx);
-  pass.ops.rms_norm_backward(x, pass.weights[norm], inverse_rms, dn, dx);  // (T, D), onto the residual's dy
+  pass.ops.rms_norm_backward(x, pass.weights[norm], inverse_rms, dn, dx);  // (T / t, D), onto the residual's dy
 }
 
 }  // namespace hearth

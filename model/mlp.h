@@ -1,4 +1,5 @@
 // y = x + down(silu(gate(n)) * up(n)),  n = rms_norm(x): the gated feed-forward half of a layer.
+// Each tensor rank has some of the F hidden columns; the last ranks' may be padded with zeros.
 #pragma once
 
 #include "model/block.h"
@@ -15,10 +16,10 @@ struct MlpSizes {
 
 class Mlp final : public Block {
  public:
-  Mlp(std::string name, const MlpSizes& sizes);
+  Mlp(std::string name, const MlpSizes& sizes, AxisSizes axes = {});
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
-  Dims out(const BatchShape& shape) const override { return {shape.tokens, sizes_.width}; }
+  Dims out(const BatchShape& shape) const override;
   std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;
@@ -30,6 +31,7 @@ class Mlp final : public Block {
 
   std::string name_;
   MlpSizes sizes_;
+  AxisSizes axes_;
 };
 
 }  // namespace hearth

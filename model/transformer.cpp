@@ -23,13 +23,13 @@ Transformer::Transformer(ModelConfig config, double label_smoothing, Init init, 
                                     .epsilon = c.norm_epsilon,
                                     .law = law};
   const MlpSizes mlp = {.width = c.width, .hidden = c.hidden, .epsilon = c.norm_epsilon, .law = law};
-  blocks_.push_back(std::make_unique<Embedding>(c.vocabulary, c.width, law));
+  blocks_.push_back(std::make_unique<Embedding>(c.vocabulary, c.width, law, axes));
   for (std::int64_t layer = 0; layer < c.layers; ++layer) {
-    blocks_.push_back(std::make_unique<Attention>(fmt::format("layers.{}.attention", layer), attention));
-    blocks_.push_back(std::make_unique<Mlp>(fmt::format("layers.{}.mlp", layer), mlp));
+    blocks_.push_back(std::make_unique<Attention>(fmt::format("layers.{}.attention", layer), attention, axes));
+    blocks_.push_back(std::make_unique<Mlp>(fmt::format("layers.{}.mlp", layer), mlp, axes));
   }
-  blocks_.push_back(std::make_unique<FinalNorm>(c.width, c.norm_epsilon));
-  auto head = std::make_unique<Head>(c.tied ? "embedding" : "head", c.vocabulary, c.width, law, label_smoothing);
+  blocks_.push_back(std::make_unique<FinalNorm>(c.width, c.norm_epsilon, axes));
+  auto head = std::make_unique<Head>(c.tied ? "embedding" : "head", c.vocabulary, c.width, law, label_smoothing, axes);
   head_ = head.get();
   blocks_.push_back(std::move(head));
 }

@@ -26,8 +26,6 @@ Documents documents(const std::vector<std::int32_t>& lengths, std::int64_t vocab
   return all;
 }
 
-namespace {
-
 Rotary rotary(std::int64_t head_width) {
   Rotary r;
   for (std::int64_t j = 0; j < head_width / 2; ++j) {
@@ -37,8 +35,6 @@ Rotary rotary(std::int64_t head_width) {
   r.attention_factor = 1.1;
   return r;
 }
-
-}  // namespace
 
 BlockBench::BlockBench(const Block& block, Backend& backend, Dtype dtype, const Documents& docs,
                        std::int64_t head_width)

@@ -14,6 +14,9 @@ namespace hearth::test {
 /// Documents of these lengths end to end, targets the next token, weights uneven.
 Documents documents(const std::vector<std::int32_t>& lengths, std::int64_t vocabulary, std::uint64_t seed);
 
+/// Angles that differ from dim to dim, and a factor.
+Rotary rotary(std::int64_t head_width);
+
 class BlockBench {
  public:
   BlockBench(const Block& block, Backend& backend, Dtype dtype, const Documents& documents, std::int64_t head_width);
