@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "model/ring.h"
 #include "model/statistics.h"
 #include "model/tensor_axis.h"
 
@@ -22,14 +23,14 @@ std::int64_t key_heads(const AttentionSizes& sizes, const AxisSizes& axes) {
 }  // namespace
 
 /// With the n query heads and the k key-value heads of this rank:
-/// inverse_rms: (T / t)   q, k, v: (T, n, H), (T, k, H) twice, as attention saw them   y: (T, n, H)   log_sum: (T, n)
+/// inverse_rms: (T / t)   q: (T, n, H)   kv: (2 T, k, H), keys, then values, as attention saw them   y: (T, n, H)
+/// log_sum: (T, n)
 /// Only with head norms: raw_q, raw_k before norm and rotation, inverse_q: (T * n), inverse_k: (T * k)
 struct Attention::State final : Activations {
   State(const BatchShape& shape, Dtype compute, const AttentionSizes& s, const AxisSizes& axes, KeptMemory& memory)
       : inverse_rms(memory, shape, statistics_of(compute), {rows_of(shape, axes)}),
         q(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
-        k(memory, shape, compute, {shape.tokens, key_heads(s, axes), s.head_width}),
-        v(memory, shape, compute, {shape.tokens, key_heads(s, axes), s.head_width}),
+        kv(memory, shape, compute, {2 * shape.tokens, key_heads(s, axes), s.head_width}),
         y(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
         log_sum(memory, shape, statistics_of(compute), {shape.tokens, query_heads(s, axes)}),
         raw_q(memory, shape, compute, {shape.tokens, query_heads(s, axes), s.head_width}),
@@ -37,11 +38,13 @@ struct Attention::State final : Activations {
         inverse_q(memory, shape, statistics_of(compute), {shape.tokens * query_heads(s, axes)}),
         inverse_k(memory, shape, statistics_of(compute), {shape.tokens * key_heads(s, axes)}) {}
   void shed() override {
-    for (Kept* kept : {&inverse_rms, &q, &k, &v, &y, &log_sum, &raw_q, &raw_k, &inverse_q, &inverse_k}) kept->shed();
+    for (Kept* kept : {&inverse_rms, &q, &kv, &y, &log_sum, &raw_q, &raw_k, &inverse_q, &inverse_k}) kept->shed();
   }
   bool is_shed() const override { return !q.held(); }
+  Tensor hold_keys() { return keys_in(kv.hold()); }
+  Tensor hold_values() { return values_in(kv.hold()); }
 
-  Kept inverse_rms, q, k, v, y, log_sum, raw_q, raw_k, inverse_q, inverse_k;
+  Kept inverse_rms, q, kv, y, log_sum, raw_q, raw_k, inverse_q, inverse_k;
 };
 
 namespace {
@@ -118,7 +121,7 @@ std::size_t Attention::kept_bytes(const BatchShape& shape, Dtype compute) const 
   HostMemory nothing;
   KeptMemory none(nothing);
   const State s(shape, compute, sizes_, axes_, none);
-  std::size_t bytes = s.inverse_rms.bytes() + s.q.bytes() + s.k.bytes() + s.v.bytes() + s.y.bytes() + s.log_sum.bytes();
+  std::size_t bytes = s.inverse_rms.bytes() + s.q.bytes() + s.kv.bytes() + s.y.bytes() + s.log_sum.bytes();
   if (sizes_.head_norms) bytes += s.raw_q.bytes() + s.raw_k.bytes() + s.inverse_q.bytes() + s.inverse_k.bytes();
   return bytes;
 }
@@ -129,13 +132,13 @@ std::unique_ptr<Activations> Attention::activations(const BatchShape& shape, Dty
 
 void Attention::project(In n, State& state, Pass& pass) const {
   linear(query).forward(n, Write::over, flat(sizes_.head_norms ? state.raw_q.hold() : state.q.hold()), pass);
-  linear(key).forward(n, Write::over, flat(sizes_.head_norms ? state.raw_k.hold() : state.k.hold()), pass);
-  linear(value).forward(n, Write::over, flat(state.v.hold()), pass);
+  linear(key).forward(n, Write::over, flat(sizes_.head_norms ? state.raw_k.hold() : state.hold_keys()), pass);
+  linear(value).forward(n, Write::over, flat(state.hold_values()), pass);
 }
 
 void Attention::turn_and_norm(State& state, Pass& pass) const {
-  const Tensor q = state.q.hold();  // (T, n, H)
-  const Tensor k = state.k.hold();  // (T, k, H)
+  const Tensor q = state.q.hold();     // (T, n, H)
+  const Tensor k = state.hold_keys();  // (T, k, H)
   if (sizes_.head_norms) {
     const auto& weights = pass.weights;
     pass.ops.rms_norm(head_rows(*state.raw_q), weights[static_cast<std::size_t>(query_norm())], sizes_.epsilon,
@@ -145,6 +148,19 @@ void Attention::turn_and_norm(State& state, Pass& pass) const {
   }
   pass.ops.rotate(q, pass.batch.cosine, pass.batch.sine, Turn::no, q);
   pass.ops.rotate(k, pass.batch.cosine, pass.batch.sine, Turn::no, k);
+}
+
+/// The keys and values of these rows behind those of the cache, and attention over all of them.
+void Attention::attend_to_cache(State& state, const AttentionShape& shape, Pass& pass) const {
+  require(axes_.tensor == 1 && axes_.context == 1, "a sequence is decoded with a cache by one rank");
+  Cache& cache = *pass.cache;
+  const Tensor k = state.hold_keys();  // (T, K, H)
+  const KeyRange& seen = pass.batch.keys[0];
+  pass.ops.cast(k, cache.keys.row_slice(cache.length, k.rows()));
+  pass.ops.cast(state.hold_values(), cache.values.row_slice(cache.length, k.rows()));
+  pass.ops.attention(*state.q, cache.keys.row_slice(0, cache.length + k.rows()),
+                     cache.values.row_slice(0, cache.length + k.rows()), seen.first, seen.last, shape, state.y.hold(),
+                     state.log_sum.hold());
 }
 
 void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
@@ -157,19 +173,11 @@ void Attention::forward(In x, Out y, Activations& kept, Pass& pass) const {
     project(gather_rows(n, scratch, pass.tensor), state, pass);
   }
   turn_and_norm(state, pass);
-  Tensor k = *state.k;  // (S, k, H): these rows, or all of the cache
-  Tensor v = *state.v;
   if (pass.cache != nullptr) {
-    require(axes_.tensor == 1 && axes_.context == 1, "a sequence is decoded with a cache by one rank");
-    const std::int64_t rows = x.rows();
-    Cache& cache = *pass.cache;
-    pass.ops.cast(k, cache.keys.row_slice(cache.length, rows));
-    pass.ops.cast(v, cache.values.row_slice(cache.length, rows));
-    k = cache.keys.row_slice(0, cache.length + rows);
-    v = cache.values.row_slice(0, cache.length + rows);
+    attend_to_cache(state, shape, pass);
+  } else {
+    ring_attention(*state.q, *state.kv, shape, state.y.hold(), state.log_sum.hold(), pass);
   }
-  const KeyRange& keys = pass.batch.keys[0];
-  pass.ops.attention(*state.q, k, v, keys.first, keys.last, shape, state.y.hold(), state.log_sum.hold());
   pass.ops.cast(x, y);
   sum_rows(Write::add, y, pass,
            [&](Write write, Out rows) { linear(output).forward(flat(*state.y), write, rows, pass); });
@@ -191,17 +199,15 @@ void Attention::backward(In x, const Activations& kept, In dy, Out dx, Pass& pas
   Scratch scratch(pass.scratch);
   const auto like = [&](In tensor) { return scratch.take(tensor.dtype, tensor.dims); };
   const Tensor q = *state.q;
-  const Tensor k = *state.k;
-  const Tensor v = *state.v;
+  const Tensor kv = *state.kv;
   const Tensor y = *state.y;
-  const Tensor dq = like(q);  // (T, n, H)
-  const Tensor dk = like(k);  // (T, k, H)
-  const Tensor dv = like(v);  // (T, k, H)
-  for (const Tensor& gradient : {dq, dk, dv}) pass.ops.fill(0, gradient);
+  const Tensor dq = like(q);           // (T, n, H)
+  const Tensor dkv = like(kv);         // (2 T, k, H)
+  const Tensor dk = keys_in(dkv);      // (T, k, H)
+  const Tensor dv = values_in(dkv);    // (T, k, H)
   const Tensor d_attention = like(y);  // (T, n, H)
   linear(output).backward(flat(y), gather_rows(dy, scratch, pass.tensor), Write::over, flat(d_attention), pass);
-  const KeyRange& keys = pass.batch.keys[0];
-  pass.ops.attention_backward(q, k, v, keys.first, keys.last, shape, y, *state.log_sum, d_attention, dq, dk, dv);
+  ring_attention_backward(q, kv, shape, y, *state.log_sum, d_attention, dq, dkv, pass);
   pass.ops.rotate(dq, pass.batch.cosine, pass.batch.sine, Turn::yes, dq);
   pass.ops.rotate(dk, pass.batch.cosine, pass.batch.sine, Turn::yes, dk);
   Tensor d_query = dq;

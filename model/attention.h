@@ -3,6 +3,7 @@
 //
 // Each tensor rank has N / t query heads and the key-value heads that they read: K / t, or one that t / K ranks share.
 // Ranks that share a head have its weights whole, and what each gives to the sink for them is an addend of their gradient.
+// Each context rank has the queries of its rows and asks them of the keys of all (model/ring).
 #pragma once
 
 #include "model/block.h"
@@ -45,6 +46,7 @@ class Attention final : public Block {
   int key_norm() const { return query_norm() + 1; }
   void project(In n, State& state, Pass& pass) const;
   void turn_and_norm(State& state, Pass& pass) const;
+  void attend_to_cache(State& state, const AttentionShape& shape, Pass& pass) const;
   void head_norm_backward(int place, In raw, In inverse_rms, In dy, Out d_raw, Pass& pass) const;
 
   std::string name_;

@@ -8,6 +8,10 @@
 
 namespace hearth {
 
+std::int64_t token_multiple(const AxisSizes& axes) {
+  return std::int64_t{axes.tensor} * (axes.context > 1 ? 2 * axes.context : 1);
+}
+
 void pad_to(Documents& documents, std::int64_t multiple) {
   const auto tokens = static_cast<std::int64_t>(documents.tokens.size());
   const std::int64_t missing = (multiple - tokens % multiple) % multiple;

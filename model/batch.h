@@ -21,6 +21,9 @@ struct Documents {
   std::vector<std::int32_t> starts;   // first row of each document, ascending, beginning with 0
 };
 
+/// What the number of a microbatch's tokens must be a multiple of: t, times 2 C where C is not 1.
+std::int64_t token_multiple(const AxisSizes& axes);
+
 /// Adds tokens that count for nothing until their number is a multiple of `multiple`: a document of their own behind the
 /// others, without targets, of weight 0, of example -1. What there was stays as it was.
 void pad_to(Documents& documents, std::int64_t multiple);

@@ -38,6 +38,13 @@ TEST(PadTo, LeavesWhatDivides) {
   EXPECT_EQ(documents.tokens.size(), 6U);
 }
 
+TEST(TokenMultiple, IsWhatBothCutsNeed) {
+  EXPECT_EQ(token_multiple({1, 1}), 1);
+  EXPECT_EQ(token_multiple({3, 1}), 3);
+  EXPECT_EQ(token_multiple({1, 4}), 8);
+  EXPECT_EQ(token_multiple({3, 2}), 12);
+}
+
 TEST(ContextRows, AreTheFirstAndTheLast) {
   EXPECT_THAT(context_rows(7, 0, 1), ElementsAre(Interval{0, 7}));
   EXPECT_THAT(context_rows(12, 0, 3), ElementsAre(Interval{0, 2}, Interval{10, 12}));

@@ -286,10 +286,6 @@ class Member {
 
 }  // namespace
 
-std::int64_t multiple_of(const AxisSizes& axes) {
-  return axes.tensor * (axes.context > 1 ? 2 * axes.context : 1);
-}
-
 Outcome run(const Chain& chain, const Documents& documents, const MeshRun& how) {
   const int ranks = how.axes.tensor * how.axes.context;
   Outcome outcome;

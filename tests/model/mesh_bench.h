@@ -41,7 +41,4 @@ struct Outcome {
 /// parameter says so. REQUIRES: documents that can be cut.
 Outcome run(const Chain& chain, const Documents& documents, const MeshRun& how);
 
-/// Of M tokens the number must divide by this.
-std::int64_t multiple_of(const AxisSizes& axes);
-
 }  // namespace hearth::test
