@@ -6,8 +6,8 @@
 //   1. The receive of an action's input is posted before the action before it runs (and before that one's input is
 //      waited for), so that the message travels meanwhile.
 //   2. On each channel at most one send is under way: the one before is waited for before the next is posted.
-//   3. A channel joins one stage to one other, carries one cargo, and keeps its order. Sender and receiver post on it in
-//      the same order, which is why messages need no tags.
+//   3. A channel joins one stage to one other, carries one cargo, and keeps its order. Sender and receiver post on it
+//      in the same order, which is why messages need no tags.
 #pragma once
 
 #include <optional>

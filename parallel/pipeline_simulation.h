@@ -1,5 +1,5 @@
-// A pipeline on paper: the programs of all stages carried out with given times, to see how long a step takes, who stands
-// idle, and whether anybody waits forever. Tests hold the schedules to it; `hearth plan` and the head of a run print it.
+// A pipeline on paper: the programs of all stages carried out with given times, to see how long a step takes, who
+// stands idle, and whether anybody waits forever. Tests hold the schedules to it.
 #pragma once
 
 #include <span>

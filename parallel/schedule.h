@@ -19,8 +19,8 @@
 namespace hearth {
 
 /// forward and backward are those of a chunk's blocks. Where a list has contractions, a backward makes the gradient of
-/// the input alone, and the contraction adds the weight gradients that it put off (model/deferring_sink.h); in any other
-/// list a backward is both.
+/// the input alone, and the contraction adds the weight gradients that it put off (model/deferring_sink.h); in any
+/// other list a backward is both.
 enum class Do { forward, backward, contract };
 
 struct Action {
@@ -54,7 +54,8 @@ std::vector<Action> actions_of(PipelineSchedule schedule, int stage, int stages,
 /// The lists of all stages, by stage.
 std::vector<std::vector<Action>> all_stages(PipelineSchedule schedule, int stages, int chunks, int microbatches);
 
-/// Why a schedule cannot be run at these sizes, in a sentence that names the nearest sizes that work; empty when it can.
+/// Why a schedule cannot be run at these sizes, in a sentence that names the nearest sizes that work; empty when it
+/// can.
 std::string refusal(PipelineSchedule schedule, int stages, int chunks, int microbatches);
 
 /// The share of time that a stage stands idle when all actions of a schedule take equally long (a backward that is not
@@ -66,8 +67,8 @@ std::string refusal(PipelineSchedule schedule, int stages, int chunks, int micro
 ///
 /// zero_bubble: the last stage is reached after p - 1 forwards and is busy from then on, 3 m long. But the first stage
 /// cannot end before the last microbatch came back to it. With m < p the last stage turns a microbatch round every two
-/// actions, so that the last one's backward ends there at (p - 1) + 2 m; p - 1 more backwards and one contraction follow.
-/// Throws Kind::usage with refusal()'s words.
+/// actions, so that the last one's backward ends there at (p - 1) + 2 m; p - 1 more backwards and one contraction
+/// follow. Throws Kind::usage with refusal()'s words.
 double ideal_bubble(PipelineSchedule schedule, int stages, int chunks, int microbatches);
 
 }  // namespace hearth

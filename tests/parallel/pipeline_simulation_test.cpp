@@ -1,4 +1,5 @@
-// All stages of every small pipeline together: no deadlock, dependencies kept, and idle for as long as the formulas say.
+// All stages of every small pipeline together: no deadlock, dependencies kept, and idle for as long as the formulas
+// say.
 #include "parallel/pipeline_simulation.h"
 
 #include <gmock/gmock.h>
@@ -137,8 +138,8 @@ TEST(PipelineSimulation, SharesOfTime) {
   EXPECT_EQ(later.finish, 15) << "one message to the last stage and one back lie on the longest way";
 }
 
-/// A slow second stage posts the receive of microbatch 2 when it comes to microbatch 1, at 12; only then does that message
-/// leave, to arrive at 13, and only then may the first stage send microbatch 3 and go on.
+/// A slow second stage posts the receive of microbatch 2 when it comes to microbatch 1, at 12; only then does that
+/// message leave, to arrive at 13, and only then may the first stage send microbatch 3 and go on.
 TEST(PipelineSimulation, ARendezvousWaitsForItsReceive) {
   Lists lists(2);
   for (int i = 0; i < 5; ++i) lists[0].push_back({Do::forward, i});
