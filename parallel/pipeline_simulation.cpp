@@ -75,12 +75,13 @@ Simulation::Simulation(std::span<const std::vector<Action>> lists, const Pipelin
     }
     players_.push_back({program_of(list, static_cast<int>(players_.size()), shape_)});
   }
-  for (Player& player : players_) player.done.resize(static_cast<std::size_t>(3 * microbatches_ * shape_.chunks));
+  const Action behind = {Do::contract, 0, shape_.chunks};  // the first of no chunk
+  for (Player& player : players_) player.done.resize(place_of(behind));
   run_.stages.resize(lists.size());
 }
 
 Channel& Simulation::channel(const Message& message) {
-  return channels_[static_cast<std::size_t>(2 * message.from + (message.cargo == Cargo::gradients ? 1 : 0))];
+  return channels_[2 * static_cast<std::size_t>(message.from) + (message.cargo == Cargo::gradients ? 1 : 0)];
 }
 
 bool Simulation::arrival(const Channel& channel, std::size_t i, double& when) const {
@@ -103,8 +104,9 @@ double Simulation::time_of(int stage, const Action& action) const {
 }
 
 std::size_t Simulation::place_of(const Action& action) const {
-  const int kind = static_cast<int>(action.what);
-  return static_cast<std::size_t>((kind * shape_.chunks + action.chunk) * microbatches_ + action.microbatch);
+  const auto kind = static_cast<std::size_t>(action.what);
+  const auto chunk = kind * static_cast<std::size_t>(shape_.chunks) + static_cast<std::size_t>(action.chunk);
+  return chunk * static_cast<std::size_t>(microbatches_) + static_cast<std::size_t>(action.microbatch);
 }
 
 /// Why the action may not run now for reasons of its own stage; empty: it may.

@@ -117,6 +117,7 @@ std::vector<Action> actions_of(PipelineSchedule schedule, int stage, int stages,
 std::vector<std::vector<Action>> all_stages(PipelineSchedule schedule, int stages, int chunks, int microbatches) {
   check(schedule, 0, stages, chunks, microbatches);
   std::vector<std::vector<Action>> lists;
+  lists.reserve(static_cast<std::size_t>(stages));
   for (int stage = 0; stage < stages; ++stage) {
     lists.push_back(actions_of(schedule, stage, stages, chunks, microbatches));
   }

@@ -46,7 +46,8 @@ std::vector<std::vector<double>> longest_ways(const Lists& lists, const Pipeline
   const bool split =
       std::any_of(lists[0].begin(), lists[0].end(), [](const Action& a) { return a.what == Do::contract; });
   const auto time = [&](int stage, const Action& a) {
-    const ActionTimes& t = times.virtual_stages[static_cast<std::size_t>(a.chunk * stages + stage)];
+    const int place = a.chunk * stages + stage;
+    const ActionTimes& t = times.virtual_stages[static_cast<std::size_t>(place)];
     return a.what == Do::forward    ? t.forward
            : a.what == Do::contract ? t.contract
                                     : t.backward + (split ? 0 : t.contract);
