@@ -9,6 +9,7 @@
 #include "trainer/report.h"
 #include "trainer/run_data.h"
 #include "trainer/run_model.h"
+#include "trainer/run_resume.h"
 #include "trainer/run_schedule.h"
 #include "trainer/run_start.h"
 #include "trainer/step.h"
@@ -37,7 +38,6 @@ class Job {
   std::vector<std::int64_t> next_rows() const;
   void place_rows();
   void fill();
-  void check_state(const RunState& state) const;
   void evaluate(StepRecord& record);
   void one_step(std::int64_t step);
   [[noreturn]] void stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen);
@@ -141,7 +141,7 @@ std::vector<std::int64_t> Job::next_rows() const {
 void Job::place_rows() {
   const int ranks = context_.world.size();
   if (resumed_) {
-    check_state(state_);
+    check_continues(*resumed_, recipe_, model_, data_.train);
     step_rows_ = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
   } else {
     step_rows_ = rows_of_first_start(recipe_, ranks);
@@ -156,35 +156,6 @@ void Job::place_rows() {
   const std::int64_t left = std::max<std::int64_t>(0, last_row().value_or(0) - state_.row);
   steps_ = recipe_.train.max_steps.value_or(begun_ + (left + step_rows_.rows - 1) / step_rows_.rows);
   tokens_before_ = state_.tokens;
-}
-
-void Job::check_state(const RunState& state) const {
-  if (!resumed_->has_moments()) {
-    fail(Kind::usage, "{} was saved with save_only_model: it has no optimizer state and cannot be continued",
-         resumed_->path().string());
-  }
-  const Recipe before =
-      parse_recipe(state.recipe, resumed_->path().string() + "/recipe.yaml", {}, RecipeFiles::unchecked);
-  for (const Difference& d : forbidden_changes(before, recipe_)) {
-    fail(Kind::usage,
-         "{} was made with {}: {}, the recipe says {}: a run goes on with the mathematics it began with; put it back, "
-         "or begin anew in another output_dir",
-         resumed_->path().string(), d.key, d.before.empty() ? "not set" : d.before, d.now.empty() ? "not set" : d.now);
-  }
-  if (resumed_->carried("config.json") != carried_file(model_.files, "config.json")) {
-    fail(Kind::data,
-         "the model's config.json changed since this run began: {}/config.json says what it was; put it back, or begin "
-         "a "
-         "new run in another output_dir",
-         resumed_->path().string());
-  }
-  const std::string store = state.more.value("data", "");
-  if (store != data_.train.store().key() || state.rows_of_epoch != data_.train.rows()) {
-    fail(Kind::data,
-         "the data changed since this run began ({} rows then, {} now): put the files back, or begin a new run in "
-         "another output_dir",
-         state.rows_of_epoch, data_.train.rows());
-  }
 }
 
 void Job::fill() {
