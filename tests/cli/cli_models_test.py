@@ -3,45 +3,10 @@
 import array
 import json
 import math
-import pathlib
 import shutil
-import struct
 
 import cli_support as cli
-
-CODES = {"F32": "f", "F64": "d", "I32": "i"}  # of arrays, on a little-endian machine
-
-
-class Tensor:
-    """Values and dimensions."""
-
-    def __init__(self, values, *dims):
-        self.values, self.dims = list(values), list(dims)
-
-    def first(self):
-        """The first along the first dimension."""
-        return Tensor(self.values[:math.prod(self.dims[1:])], *self.dims[1:])
-
-
-def read_tensors(path):
-    raw = pathlib.Path(path).read_bytes()
-    (size,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8:8 + size])
-    header.pop("__metadata__", None)
-    body = raw[8 + size:]
-    return {name: Tensor(array.array(CODES[one["dtype"]], body[slice(*one["data_offsets"])]), *one["shape"])
-            for name, one in header.items()}
-
-
-def write_tensors(path, tensors):
-    header, body = {}, b""
-    for name, tensor in tensors.items():
-        raw = array.array("i", tensor.values).tobytes()
-        header[name] = {"dtype": "I32", "shape": tensor.dims, "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+from cli_tensors import Tensor, read_tensors, write_tensors
 
 
 def off(mine, known):
