@@ -154,8 +154,8 @@ void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
     if (file.format == Format::text || (file.format == Format::tokens && options.rules.stage == DataStage::pt))
       continue;
     fail(Kind::usage,
-         "{} holds rows of format {}: packing: wrapped would cut them anywhere, their prompts away from what is "
-         "trained; choose packing: bfd or none",
+         "{} holds rows of format {}: packing: wrapped would cut them anywhere, answers away from their prompts; "
+         "choose packing: bfd or none",
          file.path.string(), name_of(file.format));
   }
 }
@@ -187,11 +187,20 @@ void remark_on(const Loaded& loaded, const Encoder* encoder, const DataOptions& 
                std::vector<std::string>& remarks) {
   bool text = false;
   bool tokens = false;
-  for (const SourceFile& file : loaded.sources.files) (file.format == Format::tokens ? tokens : text) = true;
+  bool pairs = false;
+  for (const SourceFile& file : loaded.sources.files) {
+    (file.format == Format::tokens ? tokens : text) = true;
+    pairs = pairs || file.format == Format::prompt_completion;
+  }
   if (text && encoder != nullptr && !encoder->end())
     remarks.push_back("documents get no end token: the tokenizer names none");
   if (tokens && options.rules.stage == DataStage::sft && (encoder == nullptr || !encoder->end())) {
     remarks.push_back("tokenised rows were not checked for a trained end token: no tokenizer names one");
+  }
+  if (options.rules.train_prompt && !pairs) {
+    remarks.push_back(fmt::format(
+        "train_on.prompt changes nothing about what is trained: {}",
+        tokens ? "tokenised rows say themselves which tokens are trained" : "documents of text are trained whole"));
   }
 }
 

@@ -60,7 +60,7 @@ struct Recipe {
 
   /// Which tokens of a row are trained.
   struct TrainOn {
-    bool prompt = false;  // the prompt of a prompt/completion row: context, not an answer to learn
+    bool prompt = false;  // prompts of prompt/completion rows; by default they are context, not an answer to learn
     bool operator==(const TrainOn&) const = default;
   };
 

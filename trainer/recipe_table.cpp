@@ -200,7 +200,7 @@ std::vector<RecipeKey> model_and_data_keys() {
         {"completion_only_loss", trained_prompt(Reversed::yes)},
         {"train_on_completions", trained_prompt(Reversed::yes)}},
        trained_parts(at(&Recipe::data, &Data::train_on)),
-       "which parts of a row are trained"},
+       "which parts of prompt/completion rows are trained besides their completions"},
       {data, "max_samples", {}, whole(at(&Recipe::data, &Data::max_samples), 1), "rows of each dataset", "all"},
       {data,
        "bad_rows",

@@ -151,20 +151,6 @@ bool refuse_chat_part(RecipeDraft& draft, const std::string& where, const YamlVa
   return false;
 }
 
-/// Rows know where their answer begins, and nothing yet that would train what stands before it.
-bool set_prompt(RecipeDraft& draft, const Statement& statement, bool trained) {
-  if (trained) {
-    draft.complain(
-        statement.value.line,
-        fmt::format("{}: {} asks to train the prompts of rows too, which this version does not do yet; leave "
-                    "it out (documents of text are trained whole)",
-                    statement.spelling, statement.value.shown()));
-    return false;
-  }
-  draft.recipe.data.train_on.prompt = trained;
-  return true;
-}
-
 /// The parts of train_on that concern chat rows may only say what holds anyway.
 bool check_chat_parts(RecipeDraft& draft, const Statement& statement) {
   bool right = true;
@@ -205,7 +191,7 @@ FieldReading model_shape(RecipeField<Recipe::Model, std::optional<std::string>> 
 
 FieldReading trained_parts(RecipeField<Recipe::Data, Recipe::TrainOn> field) {
   const std::string accepts = "a map such as {prompt: false}";
-  ReadKey read = [accepts](RecipeDraft& draft, const Statement& statement) {
+  ReadKey read = [field, accepts](RecipeDraft& draft, const Statement& statement) {
     if (!statement.value.is_map()) return refuse_value(draft, statement, accepts);
     const std::size_t before = draft.mistakes.size();
     refuse_unknown_entries(draft, statement.value, statement.spelling, {"roles", "eos", "prompt", "history"});
@@ -213,7 +199,7 @@ FieldReading trained_parts(RecipeField<Recipe::Data, Recipe::TrainOn> field) {
     if (const YamlValue* prompt = statement.value.find("prompt"); prompt != nullptr) {
       const Statement stated{statement.spelling + ".prompt", *prompt, prompt->line};
       const auto wanted = as_flag(*prompt);
-      if (wanted) set_prompt(draft, stated, *wanted);
+      if (wanted) field.in(draft.recipe).prompt = *wanted;
       if (!wanted) refuse_value(draft, stated, flag_words);
     }
     return draft.mistakes.size() == before;
@@ -226,7 +212,8 @@ ReadKey trained_prompt(Reversed reversed) {
   return [reversed](RecipeDraft& draft, const Statement& statement) {
     const auto wanted = as_flag(statement.value);
     if (!wanted) return refuse_value(draft, statement, flag_words);
-    return set_prompt(draft, statement, *wanted != (reversed == Reversed::yes));
+    draft.recipe.data.train_on.prompt = *wanted != (reversed == Reversed::yes);
+    return true;
   };
 }
 

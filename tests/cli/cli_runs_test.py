@@ -107,6 +107,25 @@ class Train(RunTest):
         self.good("train", recipe)
         self.assertEqual((self.folder / "run/step-4/tokenizer.json").read_bytes(), made)
 
+    def test_prompts_are_trained_where_that_is_asked_for(self):
+        self.write("rows.jsonl", '{"prompt": "Once upon", "completion": " a time"}\n')
+        recipe = self.recipe(stage="sft", datasets="rows.jsonl", packing="none", max_steps=1)
+        rows = {}
+        for wish, canonical in [("completion_only_loss=true", "false"), ("train_on_inputs=true", "true"),
+                                ("train_on={prompt: true}", "true"), ("train_on={prompt: false}", "false")]:
+            out = self.good("prepare", recipe, "--set", wish).out
+            rows[wish] = out[out.index("row 0:"):].splitlines()[1].split()
+            self.assertEqual([token.strip("[]") for token in rows[wish]],
+                             [token.strip("[]") for token in rows["completion_only_loss=true"]])
+            trained = [token.startswith("[") for token in rows[wish]]
+            self.assertFalse(trained[0])  # nothing predicts the first token
+            self.assertEqual(all(trained[1:]), canonical == "true", out)
+            self.assertTrue(trained[-1])
+        self.good("train", recipe, "--set", "train_on={prompt: true}")
+        # Another mathematics: the run does not go on with it.
+        self.refused(2, "train_on: was {prompt: true}, is now {prompt: false}", "train", recipe,
+                     leaves=("run/run.lock",))
+
     def test_progress(self):
         recipe = self.recipe()
         for style in ("bar", "lines", "none"):

@@ -47,8 +47,17 @@ TEST(Prepare, OfAPairTheCompletionAndItsEndAreTrained) {
   EXPECT_THAT(rows_of(work.run().train).targets, ElementsAre(Ids{-1, -1, id('c'), id('d'), 2, -1}));
   work.options.rules.train_prompt = true;
   EXPECT_THAT(rows_of(work.run().train).targets, ElementsAre(Ids{id('a'), id('b'), id('c'), id('d'), 2, -1}));
+  EXPECT_THAT(work.run().counts.remarks, ElementsAre());
   work.encoder.last = {};
   EXPECT_THAT(work.refused(Kind::data), HasSubstr("end token"));
+}
+
+TEST(Prepare, WhereThereAreNoPairsTrainingPromptsIsAnsweredInWords) {
+  Work work("a.txt", "abc");
+  work.options.rules.train_prompt = true;
+  EXPECT_THAT(work.run().counts.remarks, ElementsAre(HasSubstr("documents of text are trained whole")));
+  work.use(work.add("b.jsonl", "{\"input_ids\": [5, 6], \"labels\": [5, 6]}\n"));
+  EXPECT_THAT(work.run().counts.remarks, ElementsAre(HasSubstr("rows say themselves which tokens are trained")));
 }
 
 TEST(Prepare, WithoutBeginOrEndTokenATextIsItsIds) {

@@ -162,10 +162,6 @@ TEST(Mistakes, LaterCapabilitiesAreRefusedByName) {
   EXPECT_THAT(mistakes(least + "load_in_4bit: true\n"), HasSubstr("asks for a quantised base"));
   EXPECT_THAT(mistakes(least + "stage: dpo\n"), HasSubstr("stage: `dpo` is a stage that this version does not have"));
   EXPECT_THAT(mistakes(least + "adapters: ./a\n"), HasSubstr("adapters: `./a` belongs to LoRA"));
-  for (const char* line : {"train_on: {prompt: true}", "train_on_inputs: true", "train_on_completions: false",
-                           "completion_only_loss: false"}) {
-    EXPECT_THAT(mistakes(least + line + "\n"), HasSubstr("asks to train the prompts of rows too")) << line;
-  }
   EXPECT_THAT(mistakes(least + "wandb_project: x\n"), HasSubstr("sends data over the network"));
   EXPECT_EQ(read(least + "load_in_4bit: false\nload_in_8bit: false\nfp16: false\nlora_r:\n").notes.size(), 4U);
 }
