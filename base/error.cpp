@@ -8,6 +8,12 @@ int exit_code(Kind kind) {
 
 Error::Error(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
 
+Error Error::on_every_rank(int speaker) const {
+  Error copy = *this;
+  copy.speaker_ = speaker;
+  return copy;
+}
+
 void require(bool holds, const char* promise) {
   if (!holds) fail(Kind::internal, "internal error: {} (please report this)", promise);
 }

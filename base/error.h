@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -35,15 +36,28 @@ class Error : public std::exception {
   Kind kind() const { return kind_; }
   const std::string& text() const { return text_; }
 
+  /// The same error, as every rank of the job throws it at the same place: nobody is left waiting for anybody, so all can
+  /// end in good order, and one message, that of rank `speaker`, is enough.
+  Error on_every_rank(int speaker) const;
+  /// Nothing: as far as is known this rank throws it alone, and whoever waits for it has to be ended.
+  std::optional<int> speaker() const { return speaker_; }
+
  private:
   Kind kind_;
   std::string text_;
+  std::optional<int> speaker_;
 };
 
 /// Throws Error(kind, formatted text).
 template <class... Args>
 [[noreturn]] void fail(Kind kind, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// The same for what every rank knows alike and throws at the same place; the first one says it.
+template <class... Args>
+[[noreturn]] void fail_everywhere(Kind kind, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(kind, fmt::format(format, std::forward<Args>(args)...)).on_every_rank(0);
 }
 
 /// A broken promise between two parts of hearth (never a user's mistake): throws Kind::internal unless `holds`.

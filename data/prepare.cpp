@@ -30,7 +30,7 @@ struct Loaded {
 Loaded load(const std::vector<DatasetSource>& datasets, const DataOptions& options, const Encoder* encoder,
             const Together& together) {
   Loaded loaded;
-  all_or_none(together, {}, [&] { loaded.sources = find_sources(datasets); });
+  all_or_none(together, [&] { loaded.sources = find_sources(datasets); });
   const StoreRequest request = {&loaded.sources, encoder, options.rules, options.vocabulary};
   loaded.store = open_or_build_store(options.cache_dir, request, together);
   return loaded;
@@ -142,10 +142,10 @@ void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::int6
     first += fmt::format("\n  {}: {}: {}", loaded.place(row), row.reason, row.detail);
   if (untrained > 0) first += fmt::format("\n  rows with no trained token: {}", untrained);
   fail(Kind::data,
-       "{} rows cannot be used{}:{}\nAll of them are listed in {}. Mend them, or set bad_rows: drop and "
+       "{} cannot be used{}:{}\nAll of them are listed in {}. Mend them, or set bad_rows: drop and "
        "bad_rows_limit: {} to leave them out",
-       bad, dropped ? fmt::format(", more than bad_rows_limit {}", *options.bad_rows_limit) : "", first, side_file,
-       bad);
+       bad == 1 ? "1 row" : fmt::format("{} rows", bad),
+       dropped ? fmt::format(", more than bad_rows_limit {}", *options.bad_rows_limit) : "", first, side_file, bad);
 }
 
 void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
@@ -298,12 +298,12 @@ std::vector<std::string> complaints(const DataOptions& options) {
 }
 
 Prepared prepare(const DataOptions& options, const Encoder* encoder, const Together& together) {
-  for (const std::string& complaint : complaints(options)) fail(Kind::usage, "{}", complaint);
+  for (const std::string& complaint : complaints(options)) fail_everywhere(Kind::usage, "{}", complaint);
   const Loaded data = load(options.datasets, options, encoder, together);
   const bool other_eval = !options.eval_datasets.empty();
   const Loaded eval_data = other_eval ? load(options.eval_datasets, options, encoder, together) : data;
   std::optional<Prepared> prepared;
-  all_or_none(together, {},
+  all_or_none(together,
               [&] { prepared.emplace(Draft(data, eval_data, options).prepared(encoder, together.part == 0)); });
   return std::move(*prepared);
 }

@@ -1,9 +1,10 @@
 // How the parts of a job make one store: who does what when, and what happens when one of them fails.
 //
 // 1. Part 0 takes a lock that dies with its process, makes a folder that no other job has, and removes those whose lock
-// is
-//    free. 2. Every part writes its file there. 3. Part 0 joins them and renames the folder to its final name. Between
-// the steps all parts add up how many failed; if any did, all throw the error of the first.
+//    is free.
+// 2. Every part writes its file there.
+// 3. Part 0 joins them and renames the folder to its final name.
+// Between the steps all parts tell each other who failed; if any did, all throw the error of the first.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -109,11 +110,11 @@ void build(const Path& cache_dir, const Path& store, const std::string& key, con
   const std::int64_t job = together.from_first(static_cast<std::int64_t>(entropy() & 0x7fffffffU));
   PartialFolder partial(cache_dir / fmt::format(".{}-{:08x}{}", store.filename().string(), job, partial_ending),
                         together.part == 0);
-  all_or_none(together, partial.path(), [&] {
+  all_or_none(together, [&] {
     if (together.part == 0) partial.create();
   });
-  all_or_none(together, partial.path(), [&] { write_part(partial.path(), request, together.part, together.parts); });
-  all_or_none(together, partial.path(), [&] {
+  all_or_none(together, [&] { write_part(partial.path(), request, together.part, together.parts); });
+  all_or_none(together, [&] {
     if (together.part != 0) return;
     join_parts(partial.path(), key, together.parts);
     partial.become(store);
@@ -130,7 +131,7 @@ std::shared_ptr<const TokenStore> open_or_build_store(const Path& cache_dir, con
   const bool there = fs::exists(store / store_files::manifest_name, ignored);
   if (together.from_first(there ? 1 : 0) == 0) build(cache_dir, store, key, request, together);
   std::shared_ptr<const TokenStore> opened;
-  all_or_none(together, {}, [&] {
+  all_or_none(together, [&] {
     opened = std::make_shared<const TokenStore>(store);
     if (opened->key() != key)
       fail(Kind::data, "{} is the token store of other data; remove its folder", store.string());

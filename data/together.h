@@ -1,27 +1,33 @@
-// How data knows of other ranks: as parts of one job that can add numbers up.
+// How data knows of other ranks: as parts of one job that can tell each other numbers and texts.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-
-#include "base/file.h"
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace hearth {
 
-/// Part `part` of `parts`. `sum` is a collective: every part calls it the same number of times, and each call returns,
-/// on every part, the sum of what the parts gave; so it is a barrier too. The sums stay below 2^53 in size.
+/// Part `part` of `parts`. `sum` and `gather` are collectives: every part calls the same ones in the same order, so each
+/// is a barrier too.
 struct Together {
   int part = 0;
   int parts = 1;
+  /// The sum of what the parts gave, on every part. Sums stay below 2^53 in size.
   std::function<std::int64_t(std::int64_t)> sum = [](std::int64_t mine) { return mine; };
+  /// What the parts gave, in their order, on every part. Texts may be empty and of different lengths.
+  std::function<std::vector<std::string>(std::string_view)> gather = [](std::string_view mine) {
+    return std::vector<std::string>{std::string(mine)};
+  };
 
   /// The value that part 0 gave.
   std::int64_t from_first(std::int64_t mine) const { return sum(part == 0 ? mine : 0); }
 };
 
-/// Runs `work` on every part. If it throws anywhere, every part throws: the error of the first part that could leave
-/// word in `folder` (empty: there is no such folder), else its own, else one that says that another part failed. A
-/// collective.
-void all_or_none(const Together& together, const Path& folder, const std::function<void()>& work);
+/// Runs `work` on every part. If it throws anywhere, every part throws the same error at once: that of the first part that
+/// failed, which is also its speaker (see Error). A collective; within `work` the parts
+/// do not speak to each other.
+void all_or_none(const Together& together, const std::function<void()>& work);
 
 }  // namespace hearth

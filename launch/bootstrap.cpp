@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "trainer/together_of.h"
+
 namespace hearth {
 
 namespace {
@@ -113,6 +115,11 @@ int default_threads(const Environment& environment) {
       std::max(1, cores_of_host(environment.under_launcher) / std::max(1, environment.local_ranks)));
 }
 
+void meet(Environment& environment, const std::function<void()>& before) {
+  environment.session = std::make_unique<MpiSession>();
+  all_or_none(together_of(environment.session->world()), before);
+}
+
 World::World(Environment& environment, int threads) {
   if (threads > 1 && threads * environment.local_ranks > cores_of_host(environment.under_launcher) &&
       !environment.waits_passively) {
@@ -121,7 +128,7 @@ World::World(Environment& environment, int threads) {
   }
   spread_over_cores(environment);
   if (environment.under_launcher) {
-    environment.session = std::make_unique<MpiSession>();
+    meet(environment, [] {});
     all_ = &environment.session->world();
   } else {
     alone_ = make_self_communicator();
@@ -141,7 +148,9 @@ ChosenDevice make_device(const Environment& environment, World& world, int threa
     products = agreed != 0 ? Bf16Products::native : Bf16Products::widened;
   }
   options.bf16_products = *products;
-  return {make_cpu_backend(options), *products};
+  ChosenDevice device{nullptr, *products};
+  all_or_none(together_of(world.all()), [&] { device.backend = make_cpu_backend(options); });
+  return device;
 }
 
 }  // namespace hearth

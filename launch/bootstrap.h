@@ -1,6 +1,7 @@
 // What the process finds around it: the environment (read here and nowhere else), ranks, threads, the device.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct Environment {
   Isa isa = Isa::best;             // no wider than ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) allows
   bool colors = false;             // standard output is a terminal that shows them
   bool launcher_terminal = false;  // the launcher's own output is a terminal
+  bool meets = false;              // started by a launcher, and asked for what all ranks come together for
   char** arguments = nullptr;      // of main
   std::unique_ptr<MpiSession>
       session;  // once ranks are needed; lives as long as main, so that an error can end the job
@@ -32,6 +34,10 @@ Environment read_environment(char** arguments) noexcept;
 
 /// Cores this process may use on its host, divided by the ranks there: the default of threads_per_rank.
 int default_threads(const Environment& environment);
+
+/// Starts MPI and runs `before` on every rank: what it throws on one, every rank throws (see all_or_none). Every rank comes
+/// here once, from World or, when it cannot, to say why. REQUIRES: environment.meets, and no session yet.
+void meet(Environment& environment, const std::function<void()>& before);
 
 /// The ranks of one run. Alone (no launcher) it is a world of one and MPI is not touched.
 class World {

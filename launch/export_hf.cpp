@@ -164,7 +164,7 @@ Dtype stored_dtype(const std::string& name) {
 ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOptions& options,
                        Environment& environment) {
   World world(environment, options.threads.value_or(default_threads(environment)));
-  if (world.size() > 1) fail(Kind::usage, "export runs on one rank: start it without mpirun");
+  if (world.size() > 1) fail_everywhere(Kind::usage, "export runs on one rank: start it without mpirun");
   Aside aside(to);
   ExportReport report;
   LoadOptions load;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "trainer/together_of.h"
+
 namespace hearth {
 
 namespace {
@@ -15,7 +17,10 @@ Dtype compute_of(const OpenedModel& opened, const std::optional<Dtype>& wish) {
 
 LoadedModel::LoadedModel(const Path& model_or_run, const LoadOptions& options, const Environment& environment,
                          World& world)
-    : opened(model_or_run),
+    : LoadedModel(open_model(model_or_run, world), options, environment, world) {}
+
+LoadedModel::LoadedModel(OpenedModel model, const LoadOptions& options, const Environment& environment, World& world)
+    : opened(std::move(model)),
       compute(compute_of(opened, options.dtype)),
       backend(make_device(environment, world, options.threads.value_or(default_threads(environment)),
                           compute == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened))
@@ -33,6 +38,12 @@ LoadedModel::LoadedModel(const Path& model_or_run, const LoadOptions& options, c
   opened.fill(*groups);
 }
 
+OpenedModel open_model(const Path& model_or_run, World& world) {
+  std::optional<OpenedModel> opened;
+  all_or_none(together_of(world.all()), [&] { opened.emplace(model_or_run); });
+  return std::move(*opened);
+}
+
 Dtype compute_dtype(const std::string& name) {
   if (name == "f32" || name == "float32") return Dtype::f32;
   if (name == "bf16" || name == "bfloat16") return Dtype::bf16;
@@ -40,7 +51,8 @@ Dtype compute_dtype(const std::string& name) {
 }
 
 const Tokenizer& tokenizer_of(const OpenedModel& model) {
-  if (!model.tokenizer()) fail(Kind::data, "{} has no tokenizer.json: give token ids instead of text", model.name());
+  if (!model.tokenizer())
+    fail_everywhere(Kind::data, "{} has no tokenizer.json: give token ids instead of text", model.name());
   return *model.tokenizer();
 }
 

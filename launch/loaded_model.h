@@ -23,7 +23,9 @@ struct LoadOptions {
 
 class LoadedModel {
  public:
-  /// Opens, places and fills the model over all ranks of `world`.
+  /// Places and fills the model over all ranks of `world`.
+  LoadedModel(OpenedModel model, const LoadOptions& options, const Environment& environment, World& world);
+  /// Opens it first.
   LoadedModel(const Path& model_or_run, const LoadOptions& options, const Environment& environment, World& world);
 
   OpenedModel opened;
@@ -35,6 +37,8 @@ class LoadedModel {
   std::unique_ptr<Stage> stage;
 };
 
+/// Opened on every rank, or on none.
+OpenedModel open_model(const Path& model_or_run, World& world);
 /// "f32" or "bf16" of a --dtype; Kind::usage for others.
 Dtype compute_dtype(const std::string& name);
 /// The tokenizer of a model, or Kind::data saying that it has none.

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "data/tokenizer_encoder.h"
@@ -12,6 +14,7 @@
 #include "trainer/evaluate.h"
 #include "trainer/run_data.h"
 #include "trainer/step.h"
+#include "trainer/together_of.h"
 
 namespace hearth {
 
@@ -28,14 +31,16 @@ class CacheFolder {
       path_ = options.text("cache-dir");
       return;
     }
-    const std::int64_t pid = together_of(world.all()).from_first(::getpid());
+    const Together together = together_of(world.all());
+    const std::int64_t pid = together.from_first(::getpid());
     path_ = std::filesystem::temp_directory_path() / fmt::format("hearth-eval-{}-{}", ::getuid(), pid);
+    all_or_none(together, [&] {
+      if (world.first() && ::mkdir(path_.c_str(), 0700) != 0) {
+        fail(Kind::machine, "cannot create the folder {} for tokenised data: {}; name another with --cache-dir",
+             path_.string(), std::strerror(errno));
+      }
+    });
     passing_ = true;
-    if (world.first() && ::mkdir(path_.c_str(), 0700) != 0) {
-      fail(Kind::machine, "cannot create the folder {} for tokenised data: name another with --cache-dir",
-           path_.string());
-    }
-    world.all().barrier();
   }
   ~CacheFolder() {
     std::error_code ignored;
@@ -90,23 +95,25 @@ int verb_eval(const Words& words, Environment& environment) {
   LoadOptions load;
   if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
   if (options.has("threads")) load.threads = options.as<int>("threads");
-  World world(environment, load.threads.value_or(default_threads(environment)));
   if (options.has("cutoff-len")) {
     load.capacity = options.as<std::int64_t>("cutoff-len");
     if (load.capacity < 2) fail(Kind::usage, "--cutoff-len {}: at least 2", load.capacity);
   }
+  World world(environment, load.threads.value_or(default_threads(environment)));
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
   const std::int64_t cutoff = model.stage->capacity();
   if (cutoff > model.opened.config().max_positions) {
-    fail(Kind::usage, "--cutoff-len {}: this model reads at most {} tokens", cutoff,
-         model.opened.config().max_positions);
+    fail_everywhere(Kind::usage, "--cutoff-len {}: this model reads at most {} tokens", cutoff,
+                    model.opened.config().max_positions);
   }
   const CacheFolder cache(options, world);
   nlohmann::ordered_json result;
   result["model"] = model.opened.name();
   if (options.has("data")) {
     const Prepared data = prepare_file(options.text("data"), cutoff, model.opened, cache.path(), world);
-    if (data.train.trained() == 0) fail(Kind::data, "{} has no token that is to be predicted", options.text("data"));
+    if (data.train.trained() == 0) {
+      fail_everywhere(Kind::data, "{} has no token that is to be predicted", options.text("data"));
+    }
     const double loss = mean_loss(*model.stage, model.mesh, model.backend->memory(), DatasetRows(data.train));
     result["loss"] = loss;
     result["perplexity"] = std::exp(loss);

@@ -128,7 +128,7 @@ int verb_generate(const Words& words, Environment& environment) {
   if (options.has("threads")) load.threads = options.as<int>("threads");
   load.capacity = 1;  // nothing but the decoder runs
   World world(environment, load.threads.value_or(default_threads(environment)));
-  if (world.size() > 1) fail(Kind::usage, "generate runs on one rank: start it without mpirun");
+  if (world.size() > 1) fail_everywhere(Kind::usage, "generate runs on one rank: start it without mpirun");
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
   const Request request = request_of(options, model.opened);
   bool ended = false;

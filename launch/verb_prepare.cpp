@@ -3,6 +3,7 @@
 #include "launch/version.h"
 #include "trainer/run_data.h"
 #include "trainer/run_start.h"
+#include "trainer/together_of.h"
 
 namespace hearth {
 

@@ -9,6 +9,7 @@
 #include "model/hf/safetensors_writer.h"
 #include "trainer/probe.h"
 #include "trainer/step.h"
+#include "trainer/together_of.h"
 
 namespace hearth {
 
@@ -179,20 +180,24 @@ int verb_probe(const Words& words, Environment& environment) {
   LoadOptions load;
   for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply(word, load);
   load.trainable = options.has("gradients");
-  const OpenedModel opened(options.text("MODEL"));
-  const Input input = read_input(options.text("input"), opened.config().vocabulary);
+  World world(environment, load.threads.value_or(default_threads(environment)));
+  const Together together = together_of(world.all());
+  OpenedModel opened = open_model(options.text("MODEL"), world);
+  Input input;
+  all_or_none(together, [&] { input = read_input(options.text("input"), opened.config().vocabulary); });
   const ListedRows rows(input.rows);
   load.capacity = capacity_for(rows, 1);
   if (load.capacity > opened.config().max_positions) {
-    fail(Kind::data, "{}: rows of {} tokens, and the model reads at most {}", options.text("input"), load.capacity,
-         opened.config().max_positions);
+    fail_everywhere(Kind::data, "{}: rows of {} tokens, and the model reads at most {}", options.text("input"),
+                    load.capacity, opened.config().max_positions);
   }
-  World world(environment, load.threads.value_or(default_threads(environment)));
-  LoadedModel model(options.text("MODEL"), load, environment, world);
+  LoadedModel model(std::move(opened), load, environment, world);
   const Probed probed = probe(*model.stage, *model.groups, model.mesh, model.backend->memory(), rows,
                               {.gradients = options.has("gradients")});
+  all_or_none(together, [&] {
+    if (world.first()) write_output(options.text("output"), input, probed, model.transformer);
+  });
   if (world.first()) {
-    write_output(options.text("output"), input, probed, model.transformer);
     fmt::print("{}: {} row(s), loss {:.8g}\n", options.text("output"), rows.count(), probed.loss);
   }
   return 0;

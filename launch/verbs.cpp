@@ -15,18 +15,19 @@ struct Verb {
   std::string_view name;
   std::string_view meaning;
   int (*run)(const Words&, Environment&);
+  bool makes_world;
 };
 
 constexpr std::array<Verb, 9> verbs = {{
-    {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare},
-    {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train},
-    {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval},
-    {"generate", "continue a text", verb_generate},
-    {"export", "write a trained run as a Hugging Face folder", verb_export},
-    {"tokenize", "token ids of a file", verb_tokenize},
-    {"probe", "logits, loss and gradients of given tokens, as safetensors", verb_probe},
-    {"inspect", "what a model, checkpoint, token store or run holds", verb_inspect},
-    {"recipe", "list, show, copy and check recipes", verb_recipe},
+    {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare, true},
+    {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train, true},
+    {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval, true},
+    {"generate", "continue a text", verb_generate, true},
+    {"export", "write a trained run as a Hugging Face folder", verb_export, true},
+    {"tokenize", "token ids of a file", verb_tokenize, false},
+    {"probe", "logits, loss and gradients of given tokens, as safetensors", verb_probe, true},
+    {"inspect", "what a model, checkpoint, token store or run holds", verb_inspect, false},
+    {"recipe", "list, show, copy and check recipes", verb_recipe, false},
 }};
 
 std::string help() {
@@ -67,6 +68,14 @@ std::size_t distance(std::string_view a, std::string_view b) {
   fail(Kind::usage, "there is no verb `{}`{} (`hearth --help` lists them)", word, hint);
 }
 
+void come_alone(std::string_view verb, Environment& environment) {
+  if (!environment.meets) return;
+  meet(environment, [&] {
+    if (environment.session->world().size() == 1) return;
+    fail(Kind::usage, "{} runs on one rank: start it without mpirun", verb);
+  });
+}
+
 }  // namespace
 
 int run_verb(const Words& words, Environment& environment) {
@@ -82,8 +91,11 @@ int run_verb(const Words& words, Environment& environment) {
     std::fputs(version_text(environment).c_str(), stdout);
     return 0;
   }
+  environment.meets = environment.under_launcher;
   for (const Verb& verb : verbs) {
-    if (verb.name == words[0]) return verb.run(Words(words.begin() + 1, words.end()), environment);
+    if (verb.name != words[0]) continue;
+    if (!verb.makes_world) come_alone(verb.name, environment);
+    return verb.run(Words(words.begin() + 1, words.end()), environment);
   }
   refuse(words[0]);
 }

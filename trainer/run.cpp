@@ -13,6 +13,7 @@
 #include "trainer/run_schedule.h"
 #include "trainer/run_start.h"
 #include "trainer/step.h"
+#include "trainer/together_of.h"
 #include "trainer/weights.h"
 
 namespace hearth {
@@ -36,6 +37,7 @@ class Job {
   void note(const std::string& text) { progress_.note(text); }
   std::optional<std::int64_t> last_row() const;
   std::vector<std::int64_t> next_rows() const;
+  void go_on();
   void place_rows();
   void fill();
   void evaluate(StepRecord& record);
@@ -79,7 +81,7 @@ class Job {
 };
 
 Prepared questions_of(const Recipe& recipe, const RunModel& model, Communicator& world) {
-  if (!model.tokenizer) fail(Kind::usage, "domain_qa needs a tokenizer: the model's folder has none");
+  if (!model.tokenizer) fail_everywhere(Kind::usage, "domain_qa needs a tokenizer: the model's folder has none");
   const std::int64_t longest = std::min<std::int64_t>(2048, model.config.max_positions);
   return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, recipe.output.output_dir,
                            *model.tokenizer, together_of(world));
@@ -103,12 +105,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
     questions_.emplace(questions_of(recipe, model_, context.world));
     question_rows_.emplace(questions_->train);
   }
-  if (start_.checkpoint) {
-    resumed_ = std::make_unique<CheckpointReader>(*start_.checkpoint, first() ? Verify::all : Verify::nothing);
-    state_ = resumed_->state();
-    parent_ = resumed_->digest();
-  }
-  place_rows();
+  all_or_none(together_of(context.world), [this] { go_on(); });
   std::optional<Bf16Products> products;
   if (resumed_) {
     products = state_.more.value("bf16_products", "widened") == "native" ? Bf16Products::native : Bf16Products::widened;
@@ -137,11 +134,21 @@ std::vector<std::int64_t> Job::next_rows() const {
   return rows;
 }
 
+/// Where the run stands: at the checkpoint that was found, which the first rank has verified, or at its beginning.
+void Job::go_on() {
+  if (start_.checkpoint) {
+    resumed_ = std::make_unique<CheckpointReader>(*start_.checkpoint, Verify::nothing);
+    check_continues(*resumed_, recipe_, model_, data_.train);
+    state_ = resumed_->state();
+    parent_ = resumed_->digest();
+  }
+  place_rows();
+}
+
 /// How many rows a step has: as the first start fixed it.
 void Job::place_rows() {
   const int ranks = context_.world.size();
   if (resumed_) {
-    check_continues(*resumed_, recipe_, model_, data_.train);
     step_rows_ = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
   } else {
     step_rows_ = rows_of_first_start(recipe_, ranks);
@@ -228,12 +235,13 @@ void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chose
   const Trouble trouble = stepper_->diagnose(chosen);
   progress_.end();
   report();
-  fail(Kind::numeric,
-       "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
-       "update was left out on every rank and the run stops{}. Lower learning_rate or raise warmup_steps, in another "
-       "output_dir",
-       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
-       parent_.empty() ? "" : "; its last checkpoint is good");
+  fail_everywhere(
+      Kind::numeric,
+      "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
+      "update was left out on every rank and the run stops{}. Lower learning_rate or raise warmup_steps, in another "
+      "output_dir",
+      step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
+      parent_.empty() ? "" : "; its last checkpoint is good");
 }
 
 void Job::one_step(std::int64_t step) {
@@ -288,7 +296,7 @@ bool Job::save(std::int64_t step) {
   if (!result.committed) {
     note(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
     if (step == steps_)
-      fail(
+      fail_everywhere(
           result.kind,
           "the last checkpoint could not be saved: {}; those before it are untouched: make room, then the same command "
           "goes on",
@@ -328,11 +336,12 @@ RunEnd Job::run() {
       if (interrupted && step + 1 < steps_) {
         progress_.end();
         if (!saved)
-          fail(Kind::storage,
-               "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, "
-               "then "
-               "the same command goes on",
-               step + 1);
+          fail_everywhere(
+              Kind::storage,
+              "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, "
+              "then "
+              "the same command goes on",
+              step + 1);
         report();
         note(fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on", step + 1));
         return RunEnd::interrupted;
@@ -359,8 +368,11 @@ ReportFacts Job::facts() const {
 
 Path Job::report() {
   log_.reset();
-  if (!first()) return {};
-  return write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+  Path written;
+  all_or_none(together_of(context_.world), [&] {
+    if (first()) written = write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+  });
+  return written;
 }
 
 void Job::finish() {
@@ -375,7 +387,7 @@ void Job::finish() {
 }  // namespace
 
 RunEnd train(const Recipe& recipe, const RunContext& context) {
-  check_against(recipe, context.world.size());
+  all_or_none(together_of(context.world), [&] { check_against(recipe, context.world.size()); });
   Job job(recipe, context);
   return job.run();
 }

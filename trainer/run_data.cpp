@@ -29,7 +29,6 @@ Packing packing_of(Recipe::Packing packing) {
 }
 
 Prepared prepare_with(const DataOptions& options, const std::optional<Tokenizer>& tokenizer, const Together& together) {
-  for (const std::string& complaint : complaints(options)) fail(Kind::usage, "{}", complaint);
   if (!tokenizer) return prepare(options, nullptr, together);
   const TokenizerEncoder encoder(*tokenizer);
   return prepare(options, &encoder, together);
@@ -75,7 +74,9 @@ DataOptions data_options(const Recipe& recipe, const ModelConfig& config) {
 }
 
 Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Together& together) {
-  return prepare_with(data_options(recipe, model.config), model.tokenizer, together);
+  DataOptions options;
+  all_or_none(together, [&] { options = data_options(recipe, model.config); });
+  return prepare_with(options, model.tokenizer, together);
 }
 
 Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Path& side_folder,

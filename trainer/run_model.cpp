@@ -14,33 +14,25 @@ namespace {
 
 constexpr const char* end_of_text = "<|endoftext|>";
 
-/// A byte-level BPE of the recipe's own texts, in the run's folder.
-Path trained_tokenizer(const Recipe& recipe, const Together& together) {
-  const Path folder = Path(recipe.output.output_dir) / "tokenizer";
+/// Makes a byte-level BPE of the recipe's own texts in a folder, unless it is there.
+void train_tokenizer(const Recipe& recipe, const Path& folder) {
   const Path made_from = folder / "made_from.txt";
-  if (together.part == 0) {
-    const Sources sources = find_sources(data_sources(recipe.data.datasets, recipe));
-    std::string content =
-        fmt::format("{} entries, of the texts with these SHA-384\n", *recipe.model.tokenizer_vocab_size);
-    for (const SourceFile& file : sources.files) content += file.sha384 + "\n";
-    const bool there = std::filesystem::exists(folder / "tokenizer.json") && std::filesystem::exists(made_from);
-    // Once a checkpoint stands on a vocabulary it stays: other texts are then refused as changed data.
-    if (there && (read_text(made_from) == content || !checkpoints(recipe.output.output_dir).empty())) {
-      together.sum(0);
-      return folder;
-    }
-    BpeTrainer trainer;
-    walk_texts(sources, [&](std::string_view text) { trainer.add(text); });
-    const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
-    make_folder(folder);
-    const nlohmann::ordered_json settings = {
-        {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_of_text}, {"add_bos_token", false}};
-    write_file(folder / "tokenizer_config.json", settings.dump(2) + "\n");
-    write_file(folder / "tokenizer.json", json);
-    write_file(made_from, content);  // last: its presence says that all are there
-  }
-  together.sum(0);  // a barrier
-  return folder;
+  const Sources sources = find_sources(data_sources(recipe.data.datasets, recipe));
+  std::string content =
+      fmt::format("{} entries, of the texts with these SHA-384\n", *recipe.model.tokenizer_vocab_size);
+  for (const SourceFile& file : sources.files) content += file.sha384 + "\n";
+  const bool there = std::filesystem::exists(folder / "tokenizer.json") && std::filesystem::exists(made_from);
+  // Once a checkpoint stands on a vocabulary it stays: other texts are then refused as changed data.
+  if (there && (read_text(made_from) == content || !checkpoints(recipe.output.output_dir).empty())) return;
+  BpeTrainer trainer;
+  walk_texts(sources, [&](std::string_view text) { trainer.add(text); });
+  const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
+  make_folder(folder);
+  const nlohmann::ordered_json settings = {
+      {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_of_text}, {"add_bos_token", false}};
+  write_file(folder / "tokenizer_config.json", settings.dump(2) + "\n");
+  write_file(folder / "tokenizer.json", json);
+  write_file(made_from, content);  // last: its presence says that all are there
 }
 
 /// model_config with what the tokenizer knows better: the vocabulary and the tokens that begin and end a text.
@@ -66,23 +58,15 @@ void replace(CarriedFiles& files, const std::string& name, std::string bytes) {
   files.emplace_back(name, std::move(bytes));
 }
 
-/// The tokenizer that the recipe names or trains, and its files; nothing when it does neither.
-std::optional<Path> chosen_tokenizer(const Recipe& recipe, const Together& together) {
-  if (recipe.model.tokenizer_vocab_size) return trained_tokenizer(recipe, together);
+/// The tokenizer that the recipe names or trains; nothing when it does neither.
+std::optional<Path> chosen_tokenizer(const Recipe& recipe) {
+  if (recipe.model.tokenizer_vocab_size) return Path(recipe.output.output_dir) / "tokenizer";
   if (recipe.model.tokenizer_name_or_path) return Path(*recipe.model.tokenizer_name_or_path);
   return std::nullopt;
 }
 
-}  // namespace
-
-Together together_of(Communicator& world) {
-  return {world.rank(), world.size(), [&world](std::int64_t mine) {
-            world.sum(Tensor(&mine, Dtype::i64, {1})).wait();
-            return mine;
-          }};
-}
-
-RunModel run_model(const Recipe& recipe, const Together& together) {
+/// What one rank does by itself.
+RunModel opened_model(const Recipe& recipe) {
   RunModel model;
   if (!recipe.from_nothing()) {
     model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path);
@@ -90,7 +74,7 @@ RunModel run_model(const Recipe& recipe, const Together& together) {
     model.tokenizer = model.base->tokenizer();
     model.files = model.base->files();
   }
-  if (const auto chosen = chosen_tokenizer(recipe, together)) {
+  if (const auto chosen = chosen_tokenizer(recipe)) {
     model.tokenizer = Tokenizer::load(*chosen);
     const Path folder = std::filesystem::is_directory(*chosen) ? *chosen : Path();
     if (folder.empty()) {
@@ -111,6 +95,19 @@ RunModel run_model(const Recipe& recipe, const Together& together) {
   if (!carried_file(model.files, "generation_config.json")) {
     model.files.emplace_back("generation_config.json", hf::generation_json(model.config));
   }
+  return model;
+}
+
+}  // namespace
+
+RunModel run_model(const Recipe& recipe, const Together& together) {
+  RunModel model;
+  all_or_none(together, [&] {
+    if (together.part == 0 && recipe.model.tokenizer_vocab_size) {
+      train_tokenizer(recipe, Path(recipe.output.output_dir) / "tokenizer");
+    }
+  });
+  all_or_none(together, [&] { model = opened_model(recipe); });
   return model;
 }
 

@@ -22,7 +22,4 @@ struct RunModel {
 /// Kind::usage and Kind::data naming key and values.
 RunModel run_model(const Recipe& recipe, const Together& together);
 
-/// Data ranks as data knows of them.
-Together together_of(Communicator& world);
-
 }  // namespace hearth

@@ -9,6 +9,7 @@
 #include "base/sha384.h"
 #include "trainer/metrics.h"
 #include "trainer/run_folder.h"
+#include "trainer/together_of.h"
 
 namespace hearth {
 
@@ -73,11 +74,30 @@ std::optional<Path> checkpoint_to_continue(const Recipe& recipe, const Path& fol
   }
   if (wish == "auto" || !checkpoints(folder).empty())
     return newest_verified(folder, notes);  // begun from `wish` already
-  if (step_of(wish)) return Path(wish);
+  if (step_of(wish)) {
+    const CheckpointReader named(wish);  // compares every digest
+    return named.path();
+  }
   const auto newest = newest_verified(wish, notes);
   if (!newest)
     fail(Kind::data, "resume_from_checkpoint: {} holds no checkpoint: name a run's folder, or its step-N", wish);
   return newest;
+}
+
+/// What the first rank does while the others wait.
+RunStart take_folder(const Recipe& recipe, const std::string& program) {
+  RunStart start;
+  const Path folder = recipe.output.output_dir;
+  const std::optional<RunRecord> record = make_run_folder(folder);
+  start.lock = lock_of(folder);
+  if (!start.lock->note().empty()) start.notes.push_back(start.lock->note());
+  if (record) settle_recipe(recipe, *record, start.notes);
+  start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
+  if (record && !start.checkpoint) {
+    start.notes.push_back(fmt::format("{} holds a run without a checkpoint yet: it begins at step 0", folder.string()));
+  }
+  write_run_record(folder, {resolved_yaml(recipe), program, record ? record->created : ""});
+  return start;
 }
 
 }  // namespace
@@ -88,41 +108,23 @@ void agree(Communicator& world, const std::string& what, const std::string& text
   std::vector<std::uint8_t> all(mine.size() * static_cast<std::size_t>(world.size()));
   const auto bytes = static_cast<std::int64_t>(mine.size());
   world.gather(Tensor(mine.data(), Dtype::u8, {bytes}), Tensor(all.data(), Dtype::u8, {bytes * world.size()})).wait();
-  for (int rank = 0; rank < world.size(); ++rank) {
-    if (std::equal(mine.begin(), mine.end(), all.begin() + rank * bytes)) continue;
-    fail(Kind::usage, "rank {} and rank {} were given different {}: start every rank with the same command and file",
-         world.rank(), rank, what);
+  for (int rank = 1; rank < world.size(); ++rank) {
+    if (std::equal(all.begin(), all.begin() + bytes, all.begin() + rank * bytes)) continue;
+    fail_everywhere(Kind::usage,
+                    "rank 0 and rank {} were given different {}: start every rank with the same command and file", rank,
+                    what);
   }
 }
 
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program) {
   agree(world, "recipes", resolved_yaml(recipe));
   RunStart start;
-  const Path folder = recipe.output.output_dir;
-  std::int64_t step = -1;  // of the checkpoint, told to the other ranks
-  std::int64_t named = 0;
-  if (world.rank() == 0) {
-    const std::optional<RunRecord> record = make_run_folder(folder);
-    start.lock = lock_of(folder);
-    if (!start.lock->note().empty()) start.notes.push_back(start.lock->note());
-    if (record) settle_recipe(recipe, *record, start.notes);
-    start.checkpoint = checkpoint_to_continue(recipe, folder, start.notes);
-    if (start.checkpoint) {
-      named = checkpoints(folder).empty() ? 1 : 0;
-      step = step_of(*start.checkpoint).value_or(0);
-    } else if (record) {
-      start.notes.push_back(
-          fmt::format("{} holds a run without a checkpoint yet: it begins at step 0", folder.string()));
-    }
-    write_run_record(folder, {resolved_yaml(recipe), program, record ? record->created : ""});
-  }
-  std::int64_t told[2] = {world.rank() == 0 ? step : 0, named};
-  world.sum(Tensor(told, Dtype::i64, {2})).wait();
-  if (world.rank() != 0 && told[0] >= 0) {
-    const Path wish = recipe.output.resume_from_checkpoint;
-    const Path from = told[1] == 0 ? folder : step_of(wish) ? wish.parent_path() : wish;
-    start.checkpoint = from / fmt::format("step-{}", told[0]);
-  }
+  const Together together = together_of(world);
+  all_or_none(together, [&] {
+    if (world.rank() == 0) start = take_folder(recipe, program);
+  });
+  const std::string told = together.gather(start.checkpoint ? start.checkpoint->string() : "").front();
+  if (!told.empty()) start.checkpoint = told;
   return start;
 }
 

@@ -15,13 +15,13 @@ namespace hearth {
 
 struct RunStart {
   std::unique_ptr<RunLock> lock;   // held by the first rank
-  std::optional<Path> checkpoint;  // the newest that verifies, or the one that was named
+  std::optional<Path> checkpoint;  // the newest that verifies, or the one that was named; every digest was compared
   std::vector<std::string> notes;  // what a person should know
   bool fresh() const { return !checkpoint; }
 };
 
 /// Takes the recipe's output_dir: the folder is made or recognised, locked, its recipe held against this one, and the
-/// newest good checkpoint found by the first rank. A run of which nothing was trained yet takes the new recipe.
+/// newest good checkpoint found and verified by the first rank. A run of which nothing was trained yet takes the new recipe.
 /// Collective. Throws Kind::usage (another recipe's run, naming the keys that differ; a folder of something else; a
 /// started run under resume_from_checkpoint: none), Kind::machine (locked, no permission), Kind::integrity
 /// (checkpoints, none good).

@@ -1,5 +1,6 @@
 """What is typed: help, misspelt words, files of the wrong kind, recipes with mistakes."""
 
+import re
 import shutil
 
 import cli_support as cli
@@ -22,8 +23,21 @@ class Help(cli.CliTest):
         text = self.good("--help").out
         for verb in VERBS:
             self.assertIn(f"\n  {verb} ", text)
-        for code in (0, 2, 3, 4, 5, 6, 7, 10, 17, 70):
+        for code in self.codes():
             self.assertRegex(text, rf"[ \n]{code} ")
+
+    def codes(self):
+        """Those of the source."""
+        header = (cli.source / "base/error.h").read_text()
+        kinds = header[header.index("enum class Kind {"):]
+        found = [int(number) for number in re.findall(r"^  \w+ = (\d+),", kinds[:kinds.index("};")], re.M)]
+        self.assertIn(70, found)
+        return [0, *found]
+
+    def test_the_table_of_exit_codes_is_the_sources(self):
+        page = (cli.source / "docs/exit_codes.md").read_text()
+        table = page[:page.index("Codes that hearth does not give")]
+        self.assertEqual([int(number) for number in re.findall(r"^\| (\d+) \|", table, re.M)], self.codes())
 
     def test_version_names_what_it_was_built_of(self):
         text = self.good("--version").out

@@ -127,7 +127,7 @@ TEST(Prepare, TruncationThatLeavesNothingTrainedIsRefusedOrCounted) {
   work.options.overflow = Overflow::truncate;
   work.options.cutoff_len = 8;
   EXPECT_THAT(work.refused(Kind::data),
-              testing::AllOf(HasSubstr("1 rows cannot be used"), HasSubstr("rows with no trained token: 1"),
+              testing::AllOf(HasSubstr("1 row cannot be used"), HasSubstr("rows with no trained token: 1"),
                              HasSubstr("bad_rows: drop")));
   work.options.bad_rows = BadRows::drop;
   work.options.bad_rows_limit = 1;

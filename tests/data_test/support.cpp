@@ -44,6 +44,24 @@ class Adder {
   std::int64_t result_ = 0;
 };
 
+/// Where all threads write a text and then read those of all.
+class Board {
+ public:
+  Board(Adder& adder, int parts) : adder_(adder), texts_(static_cast<std::size_t>(parts)) {}
+
+  std::vector<std::string> gather(int part, std::string_view mine) {
+    texts_[static_cast<std::size_t>(part)] = mine;
+    adder_.sum(0);  // everybody has written
+    std::vector<std::string> all = texts_;
+    adder_.sum(0);  // everybody has read
+    return all;
+  }
+
+ private:
+  Adder& adder_;
+  std::vector<std::string> texts_;
+};
+
 }  // namespace
 
 std::vector<std::int32_t> document_ids(std::string_view text) {
@@ -67,12 +85,14 @@ std::string compressed(std::string_view content) {
 
 void as_parts(int parts, const std::function<void(const Together&)>& work) {
   Adder adder(parts);
+  Board board(adder, parts);
   std::vector<std::optional<Error>> errors(static_cast<std::size_t>(parts));
   std::vector<std::thread> threads;
   for (int part = 0; part < parts; ++part) {
     threads.emplace_back([&, part] {
       try {
-        work({part, parts, [&](std::int64_t mine) { return adder.sum(mine); }});
+        work({part, parts, [&](std::int64_t mine) { return adder.sum(mine); },
+              [&, part](std::string_view mine) { return board.gather(part, mine); }});
       } catch (const Error& error) {
         errors[static_cast<std::size_t>(part)] = error;
       }
