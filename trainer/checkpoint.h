@@ -18,20 +18,22 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/parameter.h"
 #include "base/tensor.h"
 #include "parallel/communicator.h"
+#include "trainer/checkpoint_rows.h"
+#include "trainer/checkpoint_tiling.h"
 #include "trainer/manifest.h"
 
 namespace hearth {
 
-/// The elements [begin, end) of a parameter, row-major in `full`, that this rank owns. The tensors are f32, unpitched,
-/// on the host, of end - begin elements, and unchanged until the save returns. All pieces of all ranks have moments, or
-/// none.
+/// Elements of a parameter, row-major in `full`, that this rank owns. Rectangles of one parameter have one stride, and
+/// lie within rows of that length. The tensors are f32, on the host, of (rows, columns) at any pitch (one row also of
+/// (columns)), and unchanged until the save returns. All pieces of all ranks have moments, or none.
 struct SavedPiece {
   std::string name;
   Dims full;
-  std::int64_t begin = 0;
-  std::int64_t end = 0;  // > begin
+  Stretch place;
   Tensor weight;
   Tensor first_moment;  // without data when only the model is saved
   Tensor second_moment;
@@ -84,7 +86,8 @@ std::optional<Path> newest_verified(const Path& output_dir, std::vector<std::str
 /// Whether a reader compares every digest itself, or its caller did so in this process or on another rank.
 enum class Verify { all, nothing };
 
-/// An opened checkpoint. Holds the manifest and file handles, no tensors. Not for several threads at once.
+/// An opened checkpoint. Holds the manifest, file handles and a small buffer, no tensors. Not for several threads at
+/// once.
 class CheckpointReader {
  public:
   /// Throws Kind::integrity naming file and reason; Kind::data for an unknown format version. Even with Verify::nothing
@@ -107,6 +110,12 @@ class CheckpointReader {
   /// out[0 .. end - begin) = the elements [begin, end) of a parameter's role. Throws Kind::data for an unknown name, a
   /// range outside of it, and moments where none were saved.
   void read(Role role, std::string_view name, std::int64_t begin, std::int64_t end, float* out) const;
+  /// out[i * out_pitch + j] = element begin + i * stride + j, for i < rows and j < columns; nothing between the rows is
+  /// written. Rows that lie near each other in a file are read together. Throws Kind::data as above, and for rows that
+  /// do not lie within rows of the matrix that has `stride` columns.
+  void read(Role role, std::string_view name, const Stretch& wanted, float* out, std::int64_t out_pitch) const;
+  /// What read() took from the parts so far.
+  const ReadCount& reads() const { return reads_; }
 
   /// The bytes of a carried file, held against its digest; nothing when it was not carried.
   std::optional<std::string> carried(std::string_view name) const;
@@ -114,11 +123,15 @@ class CheckpointReader {
 
  private:
   const Manifest::Entry& entry(std::string_view name) const;
+  /// Reads what lies in `wanted` of the matrix with rows of `width` elements, to where `wanted` has it in `out`.
+  void read(Role role, const Manifest::Entry& whole, std::int64_t width, const Rectangle& wanted, float* out) const;
   const InFile& part(int index) const;
 
   Path folder_;
   ReadManifest read_;
   mutable std::vector<std::unique_ptr<InFile>> parts_;  // opened when first read
+  mutable std::vector<float> staging_;
+  mutable ReadCount reads_;
 };
 
 }  // namespace hearth

@@ -136,16 +136,19 @@ void Hdf5Image::write(std::uint64_t offset, const void* from, std::size_t bytes)
   }
 }
 
-Hdf5Image describe_hdf5(const std::function<bool(hid_t file)>& describe) {
+Hdf5Image describe_hdf5(const std::function<bool(hid_t file)>& describe, H5F_libver_t oldest_reader) {
   const Quiet quiet;
   Hdf5Image image;
   const H5FD_class_t table = driver();
   const Handle driver_id(H5FDregister(&table), H5FDunregister);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   const Hdf5Image* place = &image;
-  require(H5Pset_driver(access, driver_id, &place) >= 0 && H5Pset_alignment(access, 1024, 64) >= 0,
+  require(H5Pset_driver(access, driver_id, &place) >= 0 && H5Pset_alignment(access, 1024, 64) >= 0 &&
+              H5Pset_libver_bounds(access, oldest_reader, H5F_LIBVER_LATEST) >= 0,
           "HDF5 takes a driver");
-  Handle file(H5Fcreate("image", H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
+  const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation, false);  // equal contents are equal bytes
+  Handle file(H5Fcreate("image", H5F_ACC_TRUNC, creation, access), H5Fclose);
   require(file >= 0 && describe(file) && file.close(), "HDF5 describes a file in memory");
   return image;
 }

@@ -33,7 +33,7 @@ class Hdf5Image {
 
 /// The image of a new HDF5 file that `describe` filled. Holds the lock of HDF5 meanwhile. `describe` returns whether
 /// all went well; throws Kind::internal when it did not, or when HDF5 cannot close the file: nothing but a lack of
-/// memory or a defect of hearth makes it fail.
-Hdf5Image describe_hdf5(const std::function<bool(hid_t file)>& describe);
+/// memory or a defect of hearth makes it fail. `oldest_reader` is the oldest HDF5 that has to understand the file.
+Hdf5Image describe_hdf5(const std::function<bool(hid_t file)>& describe, H5F_libver_t oldest_reader);
 
 }  // namespace hearth

@@ -9,6 +9,7 @@
 #include "data/hdf5.h"
 #include "trainer/checkpoint_file.h"
 #include "trainer/checkpoint_image.h"
+#include "trainer/checkpoint_tiling.h"
 
 namespace hearth {
 
@@ -28,26 +29,31 @@ const Tensor& tensor_of(const SavedPiece& piece, Role role) {
   return role == Role::weight ? piece.weight : role == Role::first_moment ? piece.first_moment : piece.second_moment;
 }
 
+bool has_shape(const Tensor& tensor, const Stretch& place) {
+  const bool in_rows = tensor.rows() == place.rows && tensor.pitch >= tensor.row_elements();
+  return tensor.elements() == place.elements() && (place.rows == 1 ? tensor.unpitched() : in_rows);
+}
+
 void check_piece(const SavedPiece& piece, bool moments) {
   require(is_parameter_name(piece.name), "a saved parameter has a plain name");
-  require(piece.begin >= 0 && piece.begin < piece.end && piece.end <= piece.full.elements(),
-          "a saved piece lies within its parameter");
+  require(fits(piece.place, piece.full.elements()), "a saved piece lies within its parameter");
   for (const Role role : roles) {
     const Tensor& tensor = tensor_of(piece, role);
     if (role != Role::weight && !moments) {
       require(!tensor, "all saved pieces have moments, or none");
       continue;
     }
-    require(tensor && tensor.dtype == Dtype::f32 && tensor.device == Device::host && tensor.unpitched() &&
-                tensor.elements() == piece.end - piece.begin,
-            "a saved piece is f32, on the host, unpitched, of end - begin elements");
+    require(tensor && tensor.dtype == Dtype::f32 && tensor.device == Device::host && has_shape(tensor, piece.place),
+            "a saved piece is f32, on the host, of (rows, columns)");
   }
 }
 
 bool create_groups(hid_t file, bool moments) {
+  const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
+  H5Pset_obj_track_times(properties, false);  // equal contents are equal bytes
   for (const Role role : roles_with(moments)) {
     const std::string name(group_of(role));
-    const Handle group(H5Gcreate2(file, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+    const Handle group(H5Gcreate2(file, name.c_str(), H5P_DEFAULT, properties, H5P_DEFAULT), H5Gclose);
     if (group < 0) return false;
   }
   return true;
@@ -75,10 +81,10 @@ bool lay_out(hid_t file, std::span<const SavedPiece> pieces, bool moments, std::
   H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
   for (const SavedPiece& piece : pieces) {
-    Manifest::Piece& place = places.emplace_back(Manifest::Piece{0, piece.begin, piece.end, {}});
+    Manifest::Piece& place = places.emplace_back(Manifest::Piece{0, plain(piece.place), {}});
     for (const Role role : roles_with(moments)) {
-      const std::string name = piece_name(role, piece.name, piece.begin);
-      const Handle dataset = create_dataset(file, name, piece.end - piece.begin, properties);
+      const std::string name = piece_name(role, piece.name, piece.place.begin);
+      const Handle dataset = create_dataset(file, name, piece.place.elements(), properties);
       if (dataset < 0) return false;
       const haddr_t at = H5Dget_offset(dataset);
       if (at == HADDR_UNDEF) return false;
@@ -93,13 +99,16 @@ bool join(hid_t file, Role role, const std::string& name, const Manifest::Entry&
   const auto total = static_cast<hsize_t>(entry.dims.elements());
   const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   for (const Manifest::Piece& piece : entry.pieces) {
-    const auto start = static_cast<hsize_t>(piece.begin);
-    const auto count = static_cast<hsize_t>(piece.end - piece.begin);
+    const auto start = static_cast<hsize_t>(piece.place.begin);
+    const auto count = static_cast<hsize_t>(piece.place.rows);
+    const auto block = static_cast<hsize_t>(piece.place.columns);
+    const auto stride = piece.place.rows == 1 ? block : static_cast<hsize_t>(piece.place.stride);
+    const auto elements = static_cast<hsize_t>(piece.place.elements());
     const Handle target(H5Screate_simple(1, &total, nullptr), H5Sclose);
-    const Handle source(H5Screate_simple(1, &count, nullptr), H5Sclose);
-    H5Sselect_hyperslab(target, H5S_SELECT_SET, &start, nullptr, &count, nullptr);
+    const Handle source(H5Screate_simple(1, &elements, nullptr), H5Sclose);
+    if (H5Sselect_hyperslab(target, H5S_SELECT_SET, &start, &stride, &count, &block) < 0) return false;
     const std::string part = part_name(piece.part, parts);
-    const std::string dataset = piece_name(role, name, piece.begin);
+    const std::string dataset = piece_name(role, name, piece.place.begin);
     if (H5Pset_virtual(properties, target, part.c_str(), dataset.c_str(), source) < 0) return false;
   }
   const Handle dataset =
@@ -116,6 +125,30 @@ void write_image(CheckpointFile& file, const Hdf5Image& image, std::int64_t end)
     const std::size_t bytes = std::min(piece.size(), static_cast<std::size_t>(end - file.cursor()));
     image.read(static_cast<std::uint64_t>(file.cursor()), piece.data(), bytes);
     file.write(piece.data(), bytes);
+  }
+}
+
+/// Writes the elements in order. Rows that lie apart are brought together in `staging`, a mebibyte at a time.
+void write_elements(CheckpointFile& file, const Tensor& tensor, std::vector<float>& staging) {
+  if (tensor.unpitched()) {
+    file.write(tensor.data, tensor.bytes());
+    return;
+  }
+  constexpr std::size_t most = std::size_t{1} << 20;
+  const auto columns = static_cast<std::size_t>(tensor.row_elements());
+  const auto at_once =
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(most / (columns * sizeof(float))), 1, tensor.rows());
+  if (at_once > 1) staging.resize(static_cast<std::size_t>(at_once) * columns);
+  for (std::int64_t first = 0; first < tensor.rows(); first += at_once) {
+    const auto rows = static_cast<std::size_t>(std::min(at_once, tensor.rows() - first));
+    const float* from = tensor.row<float>(first);
+    if (at_once > 1) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        std::copy_n(tensor.row<float>(first + static_cast<std::int64_t>(i)), columns, staging.data() + i * columns);
+      }
+      from = staging.data();
+    }
+    file.write(from, rows * columns * sizeof(float));
   }
 }
 
@@ -143,15 +176,17 @@ WrittenPart write_part(const Path& path, std::span<const SavedPiece> pieces, boo
   std::set<std::pair<std::string_view, std::int64_t>> begins;
   for (const SavedPiece& piece : pieces) {
     check_piece(piece, moments);
-    require(begins.emplace(piece.name, piece.begin).second, "a rank saves an element once");
+    require(begins.emplace(piece.name, piece.place.begin).second, "a rank saves an element once");
   }
   WrittenPart written;
-  const Hdf5Image image = describe_hdf5([&](hid_t h5) { return lay_out(h5, pieces, moments, written.pieces); });
+  const Hdf5Image image =
+      describe_hdf5([&](hid_t h5) { return lay_out(h5, pieces, moments, written.pieces); }, H5F_LIBVER_EARLIEST);
   CheckpointFile file(path);
   at_point("part begun");
+  std::vector<float> staging;
   for (const Region& region : regions_of(pieces, written.pieces, moments)) {
     write_image(file, image, region.at);
-    file.write(region.tensor->data, region.tensor->bytes());
+    write_elements(file, *region.tensor, staging);
   }
   write_image(file, image, static_cast<std::int64_t>(image.size()));
   at_point("part written");
@@ -161,13 +196,17 @@ WrittenPart write_part(const Path& path, std::span<const SavedPiece> pieces, boo
 }
 
 Manifest::File write_index(const Path& path, const Manifest& manifest) {
-  const Hdf5Image image = describe_hdf5([&](hid_t h5) {
-    bool good = create_groups(h5, manifest.moments) && set_integers(h5, "step", {&manifest.state.step, 1});
-    for (const Role role : roles_with(manifest.moments)) {
-      for (const auto& [name, entry] : manifest.tensors) good = good && join(h5, role, name, entry, manifest.parts);
-    }
-    return good;
-  });
+  // Older formats list the rows of a rectangle one by one, and a reader's time grows with their square.
+  constexpr H5F_libver_t rectangles_as_four_numbers = H5F_LIBVER_V110;
+  const Hdf5Image image = describe_hdf5(
+      [&](hid_t h5) {
+        bool good = create_groups(h5, manifest.moments) && set_integers(h5, "step", {&manifest.state.step, 1});
+        for (const Role role : roles_with(manifest.moments)) {
+          for (const auto& [name, entry] : manifest.tensors) good = good && join(h5, role, name, entry, manifest.parts);
+        }
+        return good;
+      },
+      rectangles_as_four_numbers);
   CheckpointFile file(path);
   write_image(file, image, static_cast<std::int64_t>(image.size()));
   return {file.cursor(), file.commit()};

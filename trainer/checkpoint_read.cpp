@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/sha384.h"
 #include "trainer/checkpoint.h"
+#include "trainer/checkpoint_tiling.h"
 
 namespace hearth {
 
@@ -12,6 +13,15 @@ namespace {
 /// Reads every byte; throws when anything differs.
 void verify(const Path& step_folder) {
   const CheckpointReader reader(step_folder);
+}
+
+/// The row length in which both the pieces and what is wanted are rectangles; where they are cut from matrices of
+/// different widths, that of the pieces.
+std::int64_t common_width(const Manifest::Entry& entry, const Stretch& wanted) {
+  for (const Manifest::Piece& piece : entry.pieces) {
+    if (piece.place.rows > 1) return piece.place.stride;
+  }
+  return wanted.rows > 1 ? wanted.stride : entry.dims.elements();
 }
 
 bool is_unfinished(const std::string& name) {
@@ -134,25 +144,54 @@ const InFile& CheckpointReader::part(int index) const {
 }
 
 void CheckpointReader::read(Role role, std::string_view name, std::int64_t begin, std::int64_t end, float* out) const {
+  if (begin < 0 || end < begin) {
+    fail(Kind::data, "{}: elements [{}, {}) of {} do not exist", folder_.string(), begin, end, name);
+  }
+  read(role, name, {begin, 1, end - begin, 0}, out, 0);
+}
+
+void CheckpointReader::read(Role role, std::string_view name, const Stretch& wanted, float* out,
+                            std::int64_t out_pitch) const {
   const Manifest::Entry& whole = entry(name);
-  if (begin < 0 || end < begin || end > whole.dims.elements()) {
-    fail(Kind::data, "{}: elements [{}, {}) of {} {} do not exist", folder_.string(), begin, end, name,
+  const std::int64_t elements = whole.dims.elements();
+  const bool nothing = wanted.rows == 1 && wanted.columns == 0 && wanted.begin >= 0 && wanted.begin <= elements;
+  if (!nothing && !fits(wanted, elements)) {
+    fail(Kind::data, "{}: elements {} of {} {} do not exist", folder_.string(), text_of(wanted), name,
          whole.dims.text());
   }
   if (role != Role::weight && !has_moments()) {
     fail(Kind::data, "{} holds weights alone (save_only_model): no run can go on from it", folder_.string());
   }
-  // The first piece that reaches beyond `begin`; pieces tile the parameter, so the next ones follow without a gap.
-  auto piece = std::partition_point(whole.pieces.begin(), whole.pieces.end(),
-                                    [begin](const Manifest::Piece& p) { return p.end <= begin; });
-  while (begin < end) {
-    const std::int64_t count = std::min(end, piece->end) - begin;
-    const std::int64_t at =
-        piece->at[static_cast<std::size_t>(role)] + (begin - piece->begin) * static_cast<std::int64_t>(sizeof(float));
-    part(piece->part).read(static_cast<std::size_t>(at), out, static_cast<std::size_t>(count) * sizeof(float));
-    out += count;
-    begin += count;
-    ++piece;
+  if (nothing) return;
+  const std::int64_t width = common_width(whole, wanted);
+  if (wanted.rows == 1 || wanted.stride == width) {
+    for (const Rectangle& part : rectangles_of(wanted, width, out_pitch)) read(role, whole, width, part, out);
+    return;
+  }
+  for (std::int64_t row = 0; row < wanted.rows; ++row) {
+    read(role, name, {wanted.begin + row * wanted.stride, 1, wanted.columns, 0}, out + row * out_pitch, 0);
+  }
+}
+
+void CheckpointReader::read(Role role, const Manifest::Entry& whole, std::int64_t width, const Rectangle& wanted,
+                            float* out) const {
+  const Interval reach{wanted.rows.begin * width + wanted.columns.begin,
+                       (wanted.rows.end - 1) * width + wanted.columns.end};
+  for (const Manifest::Piece& piece : whole.pieces) {
+    if (piece.place.begin >= reach.end) break;
+    if (hull(piece.place).end <= reach.begin) continue;
+    const std::int64_t offset = piece.at[static_cast<std::size_t>(role)];
+    for (const Rectangle& held : rectangles_of(piece.place, width, piece.place.columns)) {
+      const Interval rows = intersect(wanted.rows, held.rows);
+      const Interval columns = intersect(wanted.columns, held.columns);
+      if (rows.count() <= 0 || columns.count() <= 0) continue;
+      const auto index_in = [&](const Rectangle& holder) {
+        return holder.origin + rows.begin * holder.pitch + columns.begin;
+      };
+      const FileRows from{offset + index_in(held) * static_cast<std::int64_t>(sizeof(float)), rows.count(),
+                          columns.count(), held.pitch};
+      read_rows(part(piece.part), from, out + index_in(wanted), wanted.pitch, staging_, reads_);
+    }
   }
 }
 

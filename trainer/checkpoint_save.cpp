@@ -52,8 +52,11 @@ Json report_of(const WrittenPart& part, std::span<const SavedPiece> pieces, bool
     const SavedPiece& piece = pieces[i];
     Json dims = Json::array();
     for (int d = 0; d < piece.full.count; ++d) dims.push_back(piece.full[d]);
-    list.push_back(
-        {{"name", piece.name}, {"dims", dims}, {"begin", piece.begin}, {"end", piece.end}, {"at", part.pieces[i].at}});
+    const Stretch& place = part.pieces[i].place;
+    list.push_back({{"name", piece.name},
+                    {"dims", dims},
+                    {"place", {place.begin, place.rows, place.columns, place.stride}},
+                    {"at", part.pieces[i].at}});
   }
   return {{"bytes", part.file.bytes}, {"sha384", part.file.sha384}, {"moments", moments}, {"pieces", list}};
 }
@@ -75,7 +78,8 @@ void add_part(Manifest& manifest, int part, const Json& report) {
     auto [entry, fresh] = manifest.tensors.try_emplace(item.at("name"));
     if (fresh) entry->second.dims = dims;
     require(entry->second.dims == dims, "all ranks know a parameter by the same dims");
-    entry->second.pieces.push_back({part, item.at("begin"), item.at("end"), item.at("at")});
+    const Json& place = item.at("place");
+    entry->second.pieces.push_back({part, {place.at(0), place.at(1), place.at(2), place.at(3)}, item.at("at")});
   }
 }
 
@@ -98,7 +102,7 @@ Manifest manifest_of(const std::vector<std::string>& reports, const RunState& st
   for (std::size_t i = 0; i < parts.size(); ++i) add_part(manifest, static_cast<int>(i), parts[i]);
   for (auto& [name, entry] : manifest.tensors) {
     std::sort(entry.pieces.begin(), entry.pieces.end(),
-              [](const Manifest::Piece& a, const Manifest::Piece& b) { return a.begin < b.begin; });
+              [](const Manifest::Piece& a, const Manifest::Piece& b) { return a.place.begin < b.place.begin; });
   }
   check_pieces(manifest);
   return manifest;

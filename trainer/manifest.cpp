@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/sha384.h"
+#include "trainer/checkpoint_tiling.h"
 #include "trainer/manifest_json.h"
 
 namespace hearth {
@@ -91,25 +92,30 @@ std::int64_t Manifest::elements() const {
   return total;
 }
 
+int Manifest::version() const {
+  for (const auto& [name, entry] : tensors) {
+    for (const Piece& piece : entry.pieces) {
+      if (piece.place.rows != 1) return 2;
+    }
+  }
+  return 1;
+}
+
+std::string tiling_fault(const Manifest::Entry& entry) {
+  std::vector<Stretch> places;
+  places.reserve(entry.pieces.size());
+  for (const Manifest::Piece& piece : entry.pieces) places.push_back(piece.place);
+  return tiling_fault(places, entry.dims.elements());
+}
+
 void check_pieces(const Manifest& manifest) {
   for (const auto& [name, entry] : manifest.tensors) {
     if (!is_parameter_name(name)) {
       fail(Kind::internal, "internal error: \"{}\" cannot be the name of a parameter (please report this)", name);
     }
-    std::int64_t covered = 0;
-    for (const Manifest::Piece& piece : entry.pieces) {
-      if (piece.begin != covered || piece.end <= piece.begin) {
-        fail(
-            Kind::internal,
-            "internal error: elements of {} {} belong to no rank or to two: after {} comes [{}, {}) of part {} (please "
-            "report this)",
-            name, entry.dims.text(), covered, piece.begin, piece.end, piece.part);
-      }
-      covered = piece.end;
-    }
-    if (covered != entry.dims.elements()) {
-      fail(Kind::internal, "internal error: {} of {} elements of {} {} belong to a rank (please report this)", covered,
-           entry.dims.elements(), name, entry.dims.text());
+    if (const std::string fault = tiling_fault(entry); !fault.empty()) {
+      fail(Kind::internal, "internal error: what ranks save is not each element once: {} of {} {} (please report this)",
+           fault, name, entry.dims.text());
     }
   }
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/parameter.h"
 #include "base/tensor.h"
 
 namespace hearth {
@@ -44,17 +45,16 @@ struct Manifest {
     std::int64_t bytes = 0;
     std::string sha384;  // 96 lower-case hexadecimal digits
   };
-  /// The elements [begin, end) of a parameter, row-major in its dims, as rank `part` wrote them.
+  /// Elements of a parameter, row-major in its dims, as rank `part` wrote them, end to end.
   struct Piece {
     int part = 0;
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
+    Stretch place;  // one row wherever its elements are contiguous
     std::array<std::int64_t, 3>
         at{};  // for each role, the byte offset of its little-endian f32 values in the part file
   };
   struct Entry {
     Dims dims;
-    std::vector<Piece> pieces;  // in order; together exactly [0, dims.elements())
+    std::vector<Piece> pieces;  // in order of their first elements; together exactly [0, dims.elements())
   };
 
   std::string program;  // name, version and commit of the program that wrote it
@@ -67,6 +67,8 @@ struct Manifest {
   std::map<std::string, File, std::less<>> files;  // every file of the folder but the manifest and its digest
 
   std::int64_t elements() const;
+  /// Of the format: 2 with a piece that is a rectangle, else 1, which older programs read too.
+  int version() const;
   /// The JSON text. Throws Kind::internal when `state.more` holds what JSON cannot.
   std::string text() const;
 };
@@ -80,6 +82,8 @@ bool is_parameter_name(std::string_view name);
 /// Throws Kind::internal unless the pieces tile every parameter exactly and no name or dims are odd: each element has
 /// one owner.
 void check_pieces(const Manifest& manifest);
+/// Why the pieces of a parameter do not tile it (trainer/checkpoint_tiling.h); empty when they do.
+std::string tiling_fault(const Manifest::Entry& entry);
 
 /// Writes MANIFEST.json and MANIFEST.sha384 into `folder`, synced, and returns the digest.
 std::string write_manifest(const Path& folder, const Manifest& manifest);

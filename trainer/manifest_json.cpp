@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/sha384.h"
+#include "trainer/checkpoint_tiling.h"
 
 namespace hearth {
 
@@ -13,7 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view format_name = "hearth checkpoint";
-constexpr int format_version = 1;
+constexpr int newest_version = 2;
 
 /// JSON has no word for infinity and NaN, and its writer would say null.
 void check_finite(const nlohmann::json& value, const std::string& place) {
@@ -62,7 +63,13 @@ Json entry_to_json(const Manifest::Entry& entry, bool moments) {
   for (int i = 0; i < entry.dims.count; ++i) dims.push_back(entry.dims[i]);
   Json pieces = Json::array();
   for (const Manifest::Piece& piece : entry.pieces) {
-    Json numbers = Json::array({piece.part, piece.begin, piece.end});
+    const Stretch& place = piece.place;
+    Json numbers = Json::array({piece.part});
+    if (place.rows == 1) {
+      numbers.insert(numbers.end(), {place.begin, place.begin + place.columns});
+    } else {
+      numbers.push_back({place.begin, place.rows, place.columns, place.stride});
+    }
     for (std::size_t i = 0; i < (moments ? 3U : 1U); ++i) numbers.push_back(piece.at[i]);
     pieces.push_back(numbers);
   }
@@ -171,21 +178,34 @@ Dims dims_from(const Fields& fields) {
   return dims;
 }
 
-Manifest::Piece piece_from(const Json& list, const Fields& fields, const Manifest& manifest) {
+/// [part, begin, end, offsets...] or [part, [begin, rows, columns, stride], offsets...]
+Stretch place_from(const Json& list, const Fields& fields) {
+  const auto count = [&](const Json& value) { return fields.count(value, "pieces"); };
+  if (!list[1].is_array()) return {count(list[1]), 1, count(list[2]) - count(list[1]), 0};
+  const Json& numbers = list[1];
+  if (numbers.size() != 4) fields.refuse("has a piece of the wrong length");
+  return {count(numbers[0]), count(numbers[1]), count(numbers[2]), count(numbers[3])};
+}
+
+Manifest::Piece piece_from(const Json& list, const Fields& fields, const Manifest& manifest, std::int64_t elements) {
   const std::size_t offsets = manifest.moments ? 3 : 1;
-  if (!list.is_array() || list.size() != 3 + offsets) fields.refuse("has a piece of the wrong length");
+  const bool rectangle = list.is_array() && list.size() > 1 && list[1].is_array();
+  const std::size_t first_offset = rectangle ? 2 : 3;
+  if (!list.is_array() || list.size() != first_offset + offsets) fields.refuse("has a piece of the wrong length");
   Manifest::Piece piece;
   const std::int64_t part = fields.count(list[0], "pieces");
   if (part >= manifest.parts) fields.refuse(fmt::format("has a piece in part {} of {}", part, manifest.parts));
   piece.part = static_cast<int>(part);
-  piece.begin = fields.count(list[1], "pieces");
-  piece.end = fields.count(list[2], "pieces");
+  piece.place = place_from(list, fields);
+  if (!fits(piece.place, elements) || (rectangle && plain(piece.place).rows == 1)) {
+    fields.refuse(fmt::format("has a piece that is impossible: {}", text_of(piece.place)));
+  }
   const std::int64_t bytes = manifest.files.find(part_name(piece.part, manifest.parts))->second.bytes;
   for (std::size_t i = 0; i < offsets; ++i) {
-    piece.at[i] = fields.count(list[3 + i], "pieces");
-    const bool inside = piece.begin < piece.end && piece.at[i] <= bytes &&
-                        piece.end - piece.begin <= (bytes - piece.at[i]) / static_cast<std::int64_t>(sizeof(float));
-    if (!inside) fields.refuse(fmt::format("has a piece [{}, {}) that is not in its part", piece.begin, piece.end));
+    piece.at[i] = fields.count(list[first_offset + i], "pieces");
+    const bool inside = piece.at[i] <= bytes &&
+                        piece.place.elements() <= (bytes - piece.at[i]) / static_cast<std::int64_t>(sizeof(float));
+    if (!inside) fields.refuse(fmt::format("has a piece {} that is not in its part", text_of(piece.place)));
   }
   return piece;
 }
@@ -195,14 +215,15 @@ Manifest::Entry entry_from(const std::string& name, const Fields& fields, const 
   Manifest::Entry entry;
   entry.dims = dims_from(fields);
   if (!fields.at("pieces").is_array()) fields.refuse("has no list of pieces");
-  std::int64_t covered = 0;
+  std::int64_t before = -1;
   for (const Json& item : fields.at("pieces")) {
-    entry.pieces.push_back(piece_from(item, fields, manifest));
-    if (entry.pieces.back().begin != covered) fields.refuse(fmt::format("has a gap or an overlap at {}", covered));
-    covered = entry.pieces.back().end;
+    entry.pieces.push_back(piece_from(item, fields, manifest, entry.dims.elements()));
+    const std::int64_t begin = entry.pieces.back().place.begin;
+    if (begin <= before) fields.refuse(fmt::format("has pieces out of order: at {} after {}", begin, before));
+    before = begin;
   }
-  if (covered != entry.dims.elements()) {
-    fields.refuse(fmt::format("has {} of {} elements", covered, entry.dims.elements()));
+  if (const std::string fault = tiling_fault(entry); !fault.empty()) {
+    fields.refuse("has a gap or an overlap: " + fault);
   }
   return entry;
 }
@@ -210,9 +231,10 @@ Manifest::Entry entry_from(const std::string& name, const Fields& fields, const 
 Manifest manifest_from(const Json& json, const std::string& place) {
   const Fields fields(json, place);
   if (fields.text("format") != format_name) fields.refuse("is no manifest of a checkpoint");
-  if (const std::int64_t version = fields.count("version"); version != format_version) {
-    fail(Kind::data, "{} has format version {}; this hearth knows version {}: use the hearth that wrote it", place,
-         version, format_version);
+  const std::int64_t version = fields.count("version");
+  if (version < 1 || version > newest_version) {
+    fail(Kind::data, "{} has format version {}; this hearth knows versions 1 to {}: use the hearth that wrote it",
+         place, version, newest_version);
   }
   Manifest manifest;
   manifest.program = fields.text("program");
@@ -236,10 +258,14 @@ Manifest manifest_from(const Json& json, const std::string& place) {
     }
   }
   const Fields tensors = fields.object("tensors");
+  std::int64_t elements = 0;
   for (const auto& [name, entry] : tensors.json().items()) {
-    manifest.tensors[name] = entry_from(name, Fields(entry, tensors.place() + ", " + name), manifest);
+    const Fields of_entry(entry, tensors.place() + ", " + name);
+    const Manifest::Entry& added = manifest.tensors[name] = entry_from(name, of_entry, manifest);
+    if (__builtin_add_overflow(elements, added.dims.elements(), &elements)) of_entry.refuse("has impossible dims");
   }
-  if (fields.count("elements") != manifest.elements()) fields.refuse("has another number of elements than it lists");
+  if (manifest.version() > version) fields.refuse("has a piece of several rows, which version 1 has not");
+  if (fields.count("elements") != elements) fields.refuse("has another number of elements than it lists");
   return manifest;
 }
 
@@ -248,7 +274,7 @@ Manifest manifest_from(const Json& json, const std::string& place) {
 std::string Manifest::text() const {
   Json json;
   json["format"] = format_name;
-  json["version"] = format_version;
+  json["version"] = version();
   json["step"] = state.step;
   json["program"] = program;
   json["written"] = written;

@@ -50,7 +50,7 @@ std::vector<SavedPiece> owned_pieces(const Groups& groups, bool moments) {
     for (const FlatGroup::Piece& piece : group->owned()) {
       if (!group->counted(piece.parameter)) continue;
       const Parameter& parameter = group->parameters()[static_cast<std::size_t>(piece.parameter)];
-      SavedPiece saved = {parameter.name, parameter.full, piece.offset, piece.offset + piece.weight.elements(),
+      SavedPiece saved = {parameter.name, parameter.full, {piece.offset, 1, piece.weight.elements(), 0},
                           piece.weight,   Tensor(),       Tensor()};
       if (moments) {
         saved.first_moment = piece.first_moment;

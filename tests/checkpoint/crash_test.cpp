@@ -11,6 +11,7 @@
 #include <csignal>
 
 #include "checkpoint/faults.h"
+#include "checkpoint/mesh_scene.h"
 #include "checkpoint/scene.h"
 #include "parallel/thread_world.h"
 #include "support/shared.h"
@@ -241,6 +242,30 @@ TEST_F(Failing, io_error_at_every_sync) {
 }
 TEST_F(Failing, io_error_at_every_rename) {
   every_call("rename", EIO, false);
+}
+
+TEST_F(Failing, disk_full_while_two_ranks_write_rectangles) {
+  const MeshScene scene(300);
+  const MeshSize mesh{2, 1};
+  int failed = 0;
+  for (int k = 0;; k += 23) {
+    remove_the_new();
+    faults::arm({What::fail, {"write"}, k, true, ENOSPC});
+    const SaveResult result = scene.save_from(mesh, folder(), 20, 0);
+    const int calls = faults::disarm();
+    EXPECT_THAT(leftovers(folder()), IsEmpty()) << k;
+    if (calls <= k) {
+      ASSERT_TRUE(result.committed) << result.text;
+      EXPECT_TRUE(scene.is_read_by({3, 1}, 0, CheckpointReader(result.folder)));
+      break;
+    }
+    EXPECT_TRUE(!result.committed || !result.notes.empty()) << k;
+    if (result.committed) continue;  // LATEST alone
+    EXPECT_EQ(result.kind, Kind::storage) << k;
+    EXPECT_EQ(check_one_is_whole("write " + std::to_string(k)), 10);
+    ++failed;
+  }
+  EXPECT_GT(failed, 10);
 }
 
 TEST_F(Failing, one_rank_that_fails_fails_all_and_none_waits) {

@@ -63,7 +63,7 @@ Scene::Owned Scene::owned(int rank, int ranks, std::uint64_t cuts) const {
     const std::int64_t end = std::clamp(last - at, std::int64_t{0}, dims.elements());
     at += dims.elements();
     if (begin == end) continue;
-    SavedPiece piece{name, dims, begin, end, {}, {}, {}};
+    SavedPiece piece{name, dims, {begin, 1, end - begin, 0}, {}, {}, {}};
     for (const Role role : roles) {
       if (role != Role::weight && !moments_) continue;
       auto& values = owned.storage.emplace_back();
