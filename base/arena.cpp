@@ -5,7 +5,6 @@
 namespace hearth {
 
 namespace {
-constexpr std::size_t alignment = 64;
 constexpr std::size_t smallest_block = std::size_t{1} << 16;
 }  // namespace
 
@@ -15,16 +14,26 @@ std::size_t Arena::before(std::size_t block) const {
   return bytes;
 }
 
+std::size_t Arena::room(Dtype dtype, const Dims& dims) {
+  return Memory::room(static_cast<std::size_t>(dims.elements()) * size_of(dtype));
+}
+
+void Arena::reserve(std::size_t bytes) {
+  require(block_ == 0 && used_ == 0, "an arena is reserved while nothing of it is in use");
+  if (bytes == 0 || (blocks_.size() == 1 && blocks_.front().bytes() >= bytes)) return;
+  blocks_.clear();  // first, so that old and new are never held together
+  blocks_.emplace_back(memory_, bytes);
+}
+
 Tensor Arena::take(Dtype dtype, Dims dims) {
-  const std::size_t bytes = static_cast<std::size_t>(dims.elements()) * size_of(dtype);
-  const std::size_t room = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  while (block_ < blocks_.size() && used_ + room > blocks_[block_].bytes()) {
+  const std::size_t needed = room(dtype, dims);
+  while (block_ < blocks_.size() && used_ + needed > blocks_[block_].bytes()) {
     ++block_;
     used_ = 0;
   }
-  if (block_ == blocks_.size()) blocks_.emplace_back(memory_, std::max(room, smallest_block));
+  if (block_ == blocks_.size()) blocks_.emplace_back(memory_, std::max(needed, smallest_block));
   void* data = static_cast<std::byte*>(blocks_[block_].data()) + used_;
-  used_ += room;
+  used_ += needed;
   largest_ = std::max(largest_, before(block_) + used_);
   return Tensor(data, dtype, dims, memory_.device());
 }

@@ -15,6 +15,12 @@ class Arena {
  public:
   explicit Arena(Memory& memory) : memory_(memory) {}
 
+  /// What a take of this has in use, alignment included.
+  static std::size_t room(Dtype dtype, const Dims& dims);
+  /// Takes `bytes` at once, in one piece, so that takes which have no more than that in use together need nothing
+  /// further. REQUIRES: nothing is in use.
+  void reserve(std::size_t bytes);
+
   struct Mark {
     std::size_t block = 0;
     std::size_t used = 0;

@@ -8,21 +8,21 @@ namespace hearth {
 
 namespace {
 constexpr std::size_t alignment = 64;
-
-std::size_t padded(std::size_t bytes) {
-  return (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-}
 }  // namespace
 
+std::size_t Memory::room(std::size_t bytes) {
+  return (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+}
+
 void* Memory::take(std::size_t bytes) {
-  void* pointer = allocate(padded(bytes));
+  void* pointer = allocate(room(bytes));
   if (pointer == nullptr) {
     fail(Kind::machine,
          "out of memory: {} more bytes were asked for beside the {} in use; use a smaller "
          "per_device_train_batch_size or cutoff_len, gradient_checkpointing: true, or more ranks",
          bytes, now_);
   }
-  now_ += padded(bytes);
+  now_ += room(bytes);
   peak_ = std::max(peak_, now_);
   ++takes_;
   return pointer;
@@ -31,7 +31,7 @@ void* Memory::take(std::size_t bytes) {
 void Memory::give(void* pointer, std::size_t bytes) noexcept {
   if (pointer == nullptr) return;
   release(pointer);
-  now_ -= padded(bytes);
+  now_ -= room(bytes);
 }
 
 void* HostMemory::allocate(std::size_t bytes) {

@@ -18,6 +18,8 @@ class Memory {
 
   /// At least `bytes` bytes, aligned to 64; contents undefined. Throws Kind::machine when there is no more.
   void* take(std::size_t bytes);
+  /// What a request of `bytes` counts for: whole alignments, at least one.
+  static std::size_t room(std::size_t bytes);
   void give(void* pointer, std::size_t bytes) noexcept;
 
   virtual Device device() const = 0;

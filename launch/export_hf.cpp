@@ -12,7 +12,8 @@
 #include "launch/version.h"
 #include "model/hf/config.h"
 #include "model/hf/names.h"
-#include "trainer/step.h"
+#include "trainer/probe.h"
+#include "trainer/together_of.h"
 
 namespace hearth {
 
@@ -64,15 +65,6 @@ ListedRows probes_for(const ModelConfig& config) {
   return ListedRows(std::move(rows));
 }
 
-std::vector<float> logits_of(LoadedModel& model, const Rows& rows, std::int64_t row) {
-  std::vector<float> all;
-  model.stage->logits(documents_of(rows, std::array{row}, 0), [&](std::int64_t, In some) {
-    const auto values = some.span<float>();
-    all.insert(all.end(), values.begin(), values.end());
-  });
-  return all;
-}
-
 /// Rounding weights to f16 leaves relative errors of 2^-11 in each; through L layers of about ten products they add up
 /// like independent ones, and single logits reach four deviations.
 double bound_of(Dtype dtype, std::int64_t layers, double largest) {
@@ -80,25 +72,31 @@ double bound_of(Dtype dtype, std::int64_t layers, double largest) {
   return 4 * std::exp2(-11) * std::sqrt(10.0 * static_cast<double>(layers) + 2) * largest;
 }
 
-void compare(LoadedModel& trained, LoadedModel& reread, ExportReport& report) {
+/// One probe; what it found goes into the report.
+void compare(std::span<const float> before, std::span<const float> after, std::int64_t layers, std::int64_t probe,
+             ExportReport& report) {
+  double worst = 0;
+  double largest = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(before[i]) - after[i]));
+    largest = std::max(largest, std::abs(static_cast<double>(before[i])));
+  }
+  const double bound = bound_of(report.dtype, layers, largest);
+  if (!(worst <= bound)) {
+    fail(Kind::validation,
+         "the exported files do not give the checkpoint's logits: off by {} (allowed {}) on probe {}; nothing was kept",
+         worst, bound, probe);
+  }
+  report.largest_difference = std::max(report.largest_difference, worst);
+}
+
+/// Collective; the first rank compares.
+void compare(LoadedModel& trained, LoadedModel& reread, const Together& together, ExportReport& report) {
   const ListedRows rows = probes_for(trained.opened.config());
   for (std::int64_t row = 0; row < rows.count(); ++row) {
-    const auto before = logits_of(trained, rows, row);
-    const auto after = logits_of(reread, rows, row);
-    double worst = 0;
-    double largest = 0;
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      worst = std::max(worst, std::abs(static_cast<double>(before[i]) - after[i]));
-      largest = std::max(largest, std::abs(static_cast<double>(before[i])));
-    }
-    const double bound = bound_of(report.dtype, trained.opened.config().layers, largest);
-    if (!(worst <= bound)) {
-      fail(Kind::validation,
-           "the exported files do not give the checkpoint's logits: off by {} (allowed {}) on probe {} of {} "
-           "tokens; nothing was kept",
-           worst, bound, row, rows.tokens(row));
-    }
-    report.largest_difference = std::max(report.largest_difference, worst);
+    const auto before = logits_of(trained.on.pipeline, rows, row);
+    const auto after = logits_of(reread.on.pipeline, rows, row);
+    all_or_none(together, [&] { compare(before, after, trained.opened.config().layers, row, report); });
     report.tokens += rows.tokens(row);
   }
   report.probes = static_cast<int>(rows.count());
@@ -123,14 +121,13 @@ void write_account(const OpenedModel& model, const Path& folder, const ExportRep
 /// A folder beside the target that goes away unless it was renamed.
 class Aside {
  public:
-  explicit Aside(const Path& to) : to_(to) {
+  Aside(const Path& to, Path folder) : to_(to) {
     if (std::filesystem::exists(to) && !(std::filesystem::is_directory(to) && std::filesystem::is_empty(to))) {
       fail(Kind::usage, "{} holds something already; name a new folder", to.string());
     }
-    const Path parent = std::filesystem::absolute(to).lexically_normal().parent_path();
-    make_folder(parent);
-    folder_ = parent / fmt::format(".{}.{}.tmp", std::filesystem::absolute(to).filename().string(), ::getpid());
-    make_folder(folder_);
+    make_folder(folder.parent_path());
+    make_folder(folder);
+    folder_ = std::move(folder);
   }
   ~Aside() {
     std::error_code ignored;
@@ -163,27 +160,38 @@ Dtype stored_dtype(const std::string& name) {
 
 ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOptions& options,
                        Environment& environment) {
-  World world(environment, options.threads.value_or(default_threads(environment)));
-  if (world.size() > 1) fail_everywhere(Kind::usage, "export runs on one rank: start it without mpirun");
-  Aside aside(to);
+  LoadOptions load = options.load;
+  World world(environment, load.threads.value_or(default_threads(environment)));
+  const Together together = together_of(world.all());
+  const auto pid = together.from_first(::getpid());
+  const Path whole = std::filesystem::absolute(to).lexically_normal();
+  const Path target = whole.has_filename() ? whole : whole.parent_path();
+  const Path folder = target.parent_path() / fmt::format(".{}.{}.tmp", target.filename().string(), pid);
+  std::optional<Aside> aside;
   ExportReport report;
-  LoadOptions load;
-  load.threads = options.threads;
-  load.capacity = 256;
   {
-    const OpenedModel opened(model_or_run);
+    const OpenedModel opened = open_model(model_or_run, world);
     report.dtype = options.dtype.value_or(opened.dtype());
     report.parameters = opened.config().parameters();
-    report.files = write_folder(opened, aside.folder(), report.dtype, options.shard_bytes);
+    all_or_none(together, [&] {
+      if (!world.first()) return;
+      aside.emplace(target, folder);
+      report.files = write_folder(opened, folder, report.dtype, options.shard_bytes);
+    });
   }
+  load.capacity = 256;
   load.dtype = report.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
+  if (world.size() > 1) load.zero_stage = 3;  // no rank holds a whole model
   LoadedModel trained(model_or_run, load, environment, world);
   {
-    LoadedModel reread(aside.folder(), load, environment, world);
-    compare(trained, reread, report);
+    LoadedModel reread(folder, load, environment, world);
+    compare(trained, reread, together, report);
   }
-  write_account(trained.opened, aside.folder(), report);
-  aside.commit();
+  all_or_none(together, [&] {
+    if (!world.first()) return;
+    write_account(trained.opened, folder, report);
+    aside->commit();
+  });
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "launch/bootstrap.h"
+#include "launch/loaded_model.h"
 #include "model/hf/safetensors_writer.h"
 
 namespace hearth {
@@ -13,7 +14,7 @@ namespace hearth {
 struct ExportOptions {
   std::optional<Dtype> dtype;  // f32, bf16, f16; nothing: the run's
   std::uint64_t shard_bytes = hf::usual_shard_bytes;
-  std::optional<int> threads;
+  LoadOptions load;  // threads and mesh of the comparison
 };
 
 struct ExportReport {
@@ -25,7 +26,7 @@ struct ExportReport {
   double largest_difference = 0;  // of the logits
 };
 
-/// Writes `to`, aside first and renamed when all of this held: every tensor there under the base's names; the files
+/// Collective over the ranks of the job; the first writes. Writes `to`, aside first and renamed when all of this held: every tensor there under the base's names; the files
 /// opened by the reader; logits of the reread model equal to the checkpoint's on probes (to the bit for f32 and bf16,
 /// computed in that dtype; for f16 within what rounding the weights to 11 bits may do). hearth_export.json tells what
 /// was checked. Throws Kind::usage when `to` holds something, Kind::validation when a check fails (and nothing is left

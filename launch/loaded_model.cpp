@@ -1,7 +1,9 @@
 #include "launch/loaded_model.h"
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "trainer/recipe_mesh.h"
 #include "trainer/together_of.h"
 
 namespace hearth {
@@ -11,6 +13,35 @@ namespace {
 Dtype compute_of(const OpenedModel& opened, const std::optional<Dtype>& wish) {
   const Dtype dtype = wish.value_or(opened.dtype());
   return dtype == Dtype::f16 ? Dtype::f32 : dtype;  // halves are stored, never computed in: f32 holds each exactly
+}
+
+int chunks_of(const LoadOptions& options) {
+  return options.chunks > 0 ? options.chunks : options.schedule == PipelineSchedule::interleaved ? 2 : 1;
+}
+
+/// The mesh, if there are the ranks for it and the model can be cut so.
+MeshShape shape_of(const LoadOptions& options, const ModelConfig& config, int ranks) {
+  Recipe recipe;
+  recipe.parallel.tensor_parallel_size = options.mesh.tensor;
+  recipe.parallel.pipeline_parallel_size = options.mesh.pipe;
+  recipe.parallel.context_parallel_size = options.mesh.context;
+  if (options.mesh.shard > 0) recipe.parallel.data_shard_size = options.mesh.shard;
+  const MeshShape shape = mesh_shape(recipe, ranks);
+  check_model(config, shape, chunks_of(options));
+  return shape;
+}
+
+PlacedOptions placed(const LoadOptions& options, const OpenedModel& opened, Dtype compute) {
+  PlacedOptions placed;
+  placed.compute = compute;
+  placed.zero_stage = options.zero_stage;
+  placed.trainable = options.trainable;
+  placed.recompute = options.recompute;
+  placed.schedule = options.schedule;
+  placed.chunks = chunks_of(options);
+  placed.capacity =
+      options.capacity > 0 ? options.capacity : std::min<std::int64_t>(2048, opened.config().max_positions);
+  return placed;
 }
 
 }  // namespace
@@ -25,17 +56,73 @@ LoadedModel::LoadedModel(OpenedModel model, const LoadOptions& options, const En
       backend(make_device(environment, world, options.threads.value_or(default_threads(environment)),
                           compute == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened))
                   .backend),
-      mesh(world.all(), MeshShape{.data = world.size()}),
-      transformer(opened.config(), options.label_smoothing) {
-  const GroupOptions placed = {options.zero_stage, compute, options.trainable, Poison::no};
-  groups = std::make_unique<Groups>(transformer, mesh, placed, backend->ops(), backend->memory());
-  StageOptions staged;
-  staged.compute = compute;
-  staged.recompute = options.recompute;
-  staged.capacity =
-      options.capacity > 0 ? options.capacity : std::min<std::int64_t>(2048, opened.config().max_positions);
-  stage = std::make_unique<Stage>(transformer, *groups, mesh, backend->ops(), backend->memory(), staged);
-  opened.fill(*groups);
+      mesh(world.all(), shape_of(options, opened.config(), world.size())),
+      transformer(opened.config(), options.label_smoothing, Init::normal,
+                  {.tensor = mesh.shape().tensor, .context = mesh.shape().context}),
+      on(transformer, mesh, placed(options, opened, compute), backend->ops(), backend->memory()) {
+  opened.fill(on.groups);
+}
+
+namespace {
+
+std::int64_t whole_number(const std::string& key, const std::string& value, std::int64_t low, std::int64_t high) {
+  char* end = nullptr;
+  const long long number = std::strtoll(value.c_str(), &end, 10);
+  if (value.empty() || *end != '\0' || number < low || number > high) {
+    fail(Kind::usage, "--set {}={}: a whole number from {} to {}", key, value, low, high);
+  }
+  return number;
+}
+
+double share(const std::string& key, const std::string& value) {
+  char* end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end != '\0' || !(number >= 0 && number < 1)) {
+    fail(Kind::usage, "--set {}={}: from 0 to below 1", key, value);
+  }
+  return number;
+}
+
+PipelineSchedule schedule_named(const std::string& name) {
+  for (const auto kind :
+       {PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved, PipelineSchedule::zero_bubble}) {
+    if (name == name_of(kind)) return kind;
+  }
+  fail(Kind::usage, "--set pipeline_schedule={}: 1f1b, interleaved or zero_bubble", name);
+}
+
+}  // namespace
+
+void apply_setting(const std::string& word, LoadOptions& load) {
+  const std::size_t equals = word.find('=');
+  const std::string key = word.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
+  const auto size = [&](int least = 1) { return static_cast<int>(whole_number(key, value, least, 1 << 20)); };
+  if (key == "dtype") {
+    load.dtype = compute_dtype(value);
+  } else if (key == "label_smoothing_factor") {
+    load.label_smoothing = share(key, value);
+  } else if (key == "zero_stage") {
+    load.zero_stage = static_cast<int>(whole_number(key, value, 0, 3));
+  } else if (key == "gradient_checkpointing") {
+    load.recompute = value == "true" ? 1 : value == "false" ? 0 : whole_number(key, value, 0, 100000);
+  } else if (key == "threads_per_rank") {
+    load.threads = static_cast<int>(whole_number(key, value, 1, 1024));
+  } else if (key == "tensor_parallel_size") {
+    load.mesh.tensor = size();
+  } else if (key == "pipeline_parallel_size") {
+    load.mesh.pipe = size();
+  } else if (key == "context_parallel_size") {
+    load.mesh.context = size();
+  } else if (key == "data_shard_size") {
+    load.mesh.shard = size();
+  } else if (key == "pipeline_schedule") {
+    load.schedule = schedule_named(value);
+  } else if (key == "pipeline_chunks") {
+    load.chunks = size();
+  } else {
+    fail(Kind::usage, "--set {}: not understood.\n{}", word, settings_text);
+  }
 }
 
 OpenedModel open_model(const Path& model_or_run, World& world) {

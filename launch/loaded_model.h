@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "launch/bootstrap.h"
+#include "trainer/model_on_mesh.h"
 #include "trainer/opened_model.h"
-#include "trainer/stage.h"
 
 namespace hearth {
 
@@ -19,7 +19,20 @@ struct LoadOptions {
   double label_smoothing = 0;
   int zero_stage = 0;
   std::int64_t recompute = 0;  // see StageOptions
+  MeshShape mesh;              // its data axis is what is left of the ranks
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
+  int chunks = 0;  // of a stage; 0: 2 when interleaved, else 1
 };
+
+/// Takes one `key=value` of a --set: dtype, label_smoothing_factor, zero_stage, gradient_checkpointing,
+/// threads_per_rank, tensor_parallel_size, pipeline_parallel_size, context_parallel_size, data_shard_size,
+/// pipeline_schedule, pipeline_chunks. Throws Kind::usage naming what else is not understood.
+void apply_setting(const std::string& word, LoadOptions& load);
+/// Those keys, for help texts.
+constexpr const char* settings_text =
+    "--set: dtype, label_smoothing_factor, zero_stage, gradient_checkpointing, threads_per_rank,\n"
+    "tensor_parallel_size, pipeline_parallel_size, context_parallel_size, data_shard_size,\n"
+    "pipeline_schedule, pipeline_chunks.";
 
 class LoadedModel {
  public:
@@ -33,8 +46,7 @@ class LoadedModel {
   std::unique_ptr<Backend> backend;
   Mesh mesh;
   Transformer transformer;
-  std::unique_ptr<Groups> groups;
-  std::unique_ptr<Stage> stage;
+  ModelOnMesh on;
 };
 
 /// Opened on every rank, or on none.

@@ -88,11 +88,13 @@ int verb_eval(const Words& words, Environment& environment) {
       "cutoff-len", po::value<std::int64_t>(),
       "tokens of a row; longer texts are cut into several (default: 2048 or the model's limit)")(
       "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")(
-      "threads", po::value<int>(), "CPU threads per rank")("cache-dir", po::value<std::string>(),
-                                                           "where tokenised data is kept");
+      "threads", po::value<int>(), "CPU threads per rank")("set", po::value<Words>()->composing(),
+                                                           "key=value of the mesh: tensor_parallel_size, ...")(
+      "cache-dir", po::value<std::string>(), "where tokenised data is kept");
   if (!options.parse(words)) return 0;
   if (!options.has("data") && !options.has("qa")) fail(Kind::usage, "eval needs --data FILE, --qa FILE or both");
   LoadOptions load;
+  for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply_setting(word, load);
   if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
   if (options.has("threads")) load.threads = options.as<int>("threads");
   if (options.has("cutoff-len")) {
@@ -101,10 +103,10 @@ int verb_eval(const Words& words, Environment& environment) {
   }
   World world(environment, load.threads.value_or(default_threads(environment)));
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
-  const std::int64_t cutoff = model.stage->capacity();
-  if (cutoff > model.opened.config().max_positions) {
-    fail_everywhere(Kind::usage, "--cutoff-len {}: this model reads at most {} tokens", cutoff,
-                    model.opened.config().max_positions);
+  const std::int64_t longest = model.opened.config().max_positions;
+  const std::int64_t cutoff = load.capacity > 0 ? load.capacity : std::min<std::int64_t>(2048, longest);
+  if (cutoff > longest) {
+    fail_everywhere(Kind::usage, "--cutoff-len {}: this model reads at most {} tokens", cutoff, longest);
   }
   const CacheFolder cache(options, world);
   nlohmann::ordered_json result;
@@ -114,7 +116,7 @@ int verb_eval(const Words& words, Environment& environment) {
     if (data.train.trained() == 0) {
       fail_everywhere(Kind::data, "{} has no token that is to be predicted", options.text("data"));
     }
-    const double loss = mean_loss(*model.stage, model.mesh, model.backend->memory(), DatasetRows(data.train));
+    const double loss = mean_loss(model.on.pipeline, DatasetRows(data.train));
     result["loss"] = loss;
     result["perplexity"] = std::exp(loss);
     result["rows"] = data.train.rows();
@@ -124,7 +126,7 @@ int verb_eval(const Words& words, Environment& environment) {
   if (options.has("qa")) {
     const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache.path(), cache.path(),
                                                  tokenizer_of(model.opened), together_of(world.all()));
-    const auto matches = exact_matches(*model.stage, model.mesh, DatasetRows(questions.train));
+    const auto matches = exact_matches(model.on.pipeline, DatasetRows(questions.train));
     const auto right = std::count(matches.begin(), matches.end(), true);
     result["questions"] = matches.size();
     result["answered_exactly"] = right;

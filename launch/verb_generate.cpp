@@ -80,7 +80,7 @@ std::vector<std::int32_t> run(LoadedModel& model, const Request& request, bool& 
   std::optional<StreamDecoder> text;
   if (tokenizer && !request.json) text.emplace(*tokenizer, true);
   const std::int64_t capacity = static_cast<std::int64_t>(request.prompt.size()) + request.most;
-  Decoder decoder(model.transformer, *model.groups, model.backend->ops(), model.backend->memory(), model.compute,
+  Decoder decoder(model.transformer, model.on.groups, model.backend->ops(), model.backend->memory(), model.compute,
                   capacity);
   auto logits = decoder.append(request.prompt);
   std::vector<std::int32_t> ids;

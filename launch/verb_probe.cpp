@@ -124,41 +124,6 @@ void write_output(const Path& path, const Input& input, const Probed& probed, co
   writer.commit();
 }
 
-std::int64_t whole_number(const std::string& key, const std::string& value, std::int64_t low, std::int64_t high) {
-  char* end = nullptr;
-  const long long number = std::strtoll(value.c_str(), &end, 10);
-  if (value.empty() || *end != '\0' || number < low || number > high) {
-    fail(Kind::usage, "--set {}={}: a whole number from {} to {}", key, value, low, high);
-  }
-  return number;
-}
-
-void apply(const std::string& word, LoadOptions& load) {
-  const std::size_t equals = word.find('=');
-  const std::string key = word.substr(0, equals);
-  const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
-  if (key == "dtype") {
-    load.dtype = compute_dtype(value);
-  } else if (key == "label_smoothing_factor") {
-    char* end = nullptr;
-    load.label_smoothing = std::strtod(value.c_str(), &end);
-    if (value.empty() || *end != '\0' || !(load.label_smoothing >= 0 && load.label_smoothing < 1)) {
-      fail(Kind::usage, "--set {}: from 0 to below 1", word);
-    }
-  } else if (key == "zero_stage") {
-    load.zero_stage = static_cast<int>(whole_number(key, value, 0, 3));
-  } else if (key == "gradient_checkpointing") {
-    load.recompute = value == "true" ? 1 : value == "false" ? 0 : whole_number(key, value, 0, 100000);
-  } else if (key == "threads_per_rank") {
-    load.threads = static_cast<int>(whole_number(key, value, 1, 1024));
-  } else {
-    fail(Kind::usage,
-         "--set {}: probe knows dtype, label_smoothing_factor, zero_stage, gradient_checkpointing and "
-         "threads_per_rank",
-         word);
-  }
-}
-
 }  // namespace
 
 int verb_probe(const Words& words, Environment& environment) {
@@ -167,8 +132,8 @@ int verb_probe(const Words& words, Environment& environment) {
       "X holds input_ids (B, S), or (T) with document_starts, and optionally labels (not shifted, -100: none); Y gets\n"
       "logits (f32), loss (f64, mean over the valid targets) and with --gradients gradient.NAME under the checkpoint's "
       "own\n"
-      "names. Runs alone or under mpirun. --set: dtype, label_smoothing_factor, zero_stage, gradient_checkpointing,\n"
-      "threads_per_rank.",
+      "names. Runs alone or under mpirun.\n" +
+          std::string(settings_text),
       {"MODEL"});
   options.add()("input,i", po::value<std::string>(), "the tokens")(
       "output,o", po::value<std::string>(), "the file to write")("gradients", "of the loss, for every parameter")(
@@ -178,7 +143,7 @@ int verb_probe(const Words& words, Environment& environment) {
     if (!options.has(name)) fail(Kind::usage, "probe needs --{} FILE", name);
   }
   LoadOptions load;
-  for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply(word, load);
+  for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply_setting(word, load);
   load.trainable = options.has("gradients");
   World world(environment, load.threads.value_or(default_threads(environment)));
   const Together together = together_of(world.all());
@@ -192,8 +157,7 @@ int verb_probe(const Words& words, Environment& environment) {
                     load.capacity, opened.config().max_positions);
   }
   LoadedModel model(std::move(opened), load, environment, world);
-  const Probed probed = probe(*model.stage, *model.groups, model.mesh, model.backend->memory(), rows,
-                              {.gradients = options.has("gradients")});
+  const Probed probed = probe(model.on.pipeline, model.on.groups, rows, {.gradients = options.has("gradients")});
   all_or_none(together, [&] {
     if (world.first()) write_output(options.text("output"), input, probed, model.transformer);
   });

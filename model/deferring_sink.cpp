@@ -69,12 +69,12 @@ void DeferringSink::linear(int p, In a, In dy, In example, double scale) {
   put_off_.push_back({false, p, kept_a, copy(dy), scale});
 }
 
-void DeferringSink::lookup(int p, In tokens, In dy, In /*example*/) {
+void DeferringSink::lookup(int p, In tokens, std::int64_t first, In dy, In /*example*/) {
   const Tensor kept_tokens = like(tokens);
   const auto ids = tokens.span<std::int32_t>();  // made by the host, as BatchMaker does
   std::copy(ids.begin(), ids.end(), kept_tokens.span<std::int32_t>().begin());
   last_input_ = Tensor();
-  put_off_.push_back({true, p, kept_tokens, copy(dy), 1});
+  put_off_.push_back({true, p, kept_tokens, copy(dy), 1, first});
 }
 
 void DeferringSink::gain(int p, In x_hat, In dy, In example) {
@@ -86,7 +86,7 @@ void DeferringSink::contract(std::span<const Tensor> gradients) {
   AccumulatingSink sink(ops_, gradients);
   for (const PutOff& put_off : put_off_) {
     if (put_off.lookup) {
-      sink.lookup(put_off.p, put_off.a, put_off.dy, Tensor());
+      sink.lookup(put_off.p, put_off.a, put_off.first, put_off.dy, Tensor());
     } else {
       sink.linear(put_off.p, put_off.a, put_off.dy, Tensor(), put_off.scale);
     }

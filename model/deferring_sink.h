@@ -35,7 +35,7 @@ class DeferringSink final : public GradientSink {
   DeferringSink& operator=(const DeferringSink&) = delete;
 
   void linear(int p, In a, In dy, In example, double scale) override;
-  void lookup(int p, In tokens, In dy, In example) override;
+  void lookup(int p, In tokens, std::int64_t first, In dy, In example) override;
   void gain(int p, In x_hat, In dy, In example) override;
   void join() override {}
 
@@ -55,6 +55,7 @@ class DeferringSink final : public GradientSink {
     Tensor a;
     Tensor dy;
     double scale = 1;
+    std::int64_t first = 0;  // of a lookup
   };
   struct Sum {
     int p = 0;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/pipeline.h"
 #include "trainer/rows.h"
-#include "trainer/stage.h"
 
 namespace hearth {
 
@@ -25,11 +25,15 @@ struct Probed {
 
 /// Runs every row as a microbatch of its own, shared out over the data axis. Collective; the groups' gradients are
 /// reset.
-Probed probe(Stage& stage, Groups& groups, Mesh& mesh, Memory& memory, const Rows& rows, const ProbeOptions& options);
+Probed probe(Pipeline& pipeline, Groups& groups, const Rows& rows, const ProbeOptions& options);
 
-/// Elements of one part of every parameter, brought together on the first data rank, parameter by parameter (at most
-/// one is held whole). Collective; `take` is called on the first rank only.
-void collect(const Groups& groups, Mesh& mesh, const std::function<Tensor(const FlatGroup::Piece&)>& part,
+/// The logits of one row, (T, V), on the first rank only. Collective.
+std::vector<float> logits_of(Pipeline& pipeline, const Rows& rows, std::int64_t row);
+
+/// Elements of one part of every parameter, brought together on the first rank of the world, parameter by parameter in
+/// the order of the model (at most one is held whole). Collective; `take` is called on the first rank only.
+void collect(const Transformer& model, const Groups& groups, Mesh& mesh,
+             const std::function<Tensor(const FlatGroup::Piece&)>& part,
              const std::function<void(const Parameter&, std::span<const float>)>& take);
 
 }  // namespace hearth

@@ -27,9 +27,9 @@ struct Recipe {
   enum class Packing { none, bfd, wrapped };
   enum class Scheduler { cosine, cosine_with_min_lr, linear, constant, constant_with_warmup, warmup_stable_decay };
   enum class Optimizer { adamw };
-  enum class SumOrder { fixed };
+  enum class SumOrder { fixed, fast };
   enum class OnSpike { stop };
-  enum class PipelineSchedule { one_forward_one_backward };
+  enum class PipelineSchedule { one_forward_one_backward, interleaved, zero_bubble };
   enum class ReportTo { none };
   enum class EvalStrategy { no, steps };
 
@@ -102,7 +102,7 @@ struct Recipe {
     double max_grad_norm = 1.0;         // of the averaged gradient, on by default; 0: no clipping
     Optimizer optim = Optimizer::adamw;
     Dtype dtype = Dtype::bf16;                // storage and compute; master weights, moments, sums are f32
-    SumOrder sum_order = SumOrder::fixed;     // the same bits on every mesh
+    SumOrder sum_order = SumOrder::fixed;     // fixed: the same bits on every mesh; fast: one reduction a step
     OnSpike on_spike = OnSpike::stop;         // a run that became NaN needs a person
     std::int64_t gradient_checkpointing = 0;  // 0: keep everything; k: recompute the blocks of every k-th layer
     std::int64_t seed = 42;                   // of data order and fresh weights
@@ -110,12 +110,13 @@ struct Recipe {
   };
 
   struct Parallel {
-    std::int64_t tensor_parallel_size = 1;        // larger than 1 is refused
-    std::int64_t pipeline_parallel_size = 1;      // the same
-    std::int64_t expert_parallel_size = 1;        // the same
-    std::int64_t context_parallel_size = 1;       // the same
-    std::optional<int> zero_stage;                // 0 to 3; empty: 3 when there is more than one data rank, else 0
-    std::optional<std::int64_t> data_shard_size;  // empty: all ranks; any other number is refused once ranks are known
+    std::int64_t tensor_parallel_size = 1;        // ranks that share every matrix
+    std::int64_t pipeline_parallel_size = 1;      // ranks that share the blocks
+    std::int64_t expert_parallel_size = 1;        // larger than 1 is refused
+    std::int64_t context_parallel_size = 1;       // ranks that share every sequence
+    std::optional<int> zero_stage;                // 0 to 3; empty: 3 when more than one rank sums, else 0
+    std::optional<std::int64_t> data_shard_size;  // ranks that share what ZeRO cuts; empty: all that sum
+    std::optional<std::int64_t> pipeline_chunks;  // of each stage; empty: 2 when interleaved, else 1
     PipelineSchedule pipeline_schedule = PipelineSchedule::one_forward_one_backward;
     bool operator==(const Parallel&) const = default;
   };
@@ -204,11 +205,6 @@ struct StepRows {
 /// At the first start on `ranks` data ranks. Throws Kind::usage when global_batch_size, per_device_train_batch_size and
 /// gradient_accumulation_steps contradict each other on that many.
 StepRows rows_of_first_start(const Recipe& recipe, int ranks);
-/// What else depends on the number of ranks. Throws Kind::usage naming key, value and ranks.
-void check_against(const Recipe& recipe, int ranks);
-/// The ZeRO stage on `ranks` data ranks.
-int zero_stage(const Recipe& recipe, int ranks);
-
 /// Every accepted key by section: aliases, default, accepted values and meaning, as text for a terminal.
 std::string describe_keys();
 

@@ -95,18 +95,4 @@ StepRows rows_of_first_start(const Recipe& recipe, int ranks) {
   return rows;
 }
 
-void check_against(const Recipe& recipe, int ranks) {
-  const auto& size = recipe.parallel.data_shard_size;
-  if (size && *size != ranks) {
-    fail(Kind::usage,
-         "data_shard_size: {} of {} data ranks; shards that fewer than all ranks share are not there yet: write {} or "
-         "leave it out",
-         *size, ranks, ranks);
-  }
-}
-
-int zero_stage(const Recipe& recipe, int ranks) {
-  return recipe.parallel.zero_stage.value_or(ranks > 1 ? 3 : 0);
-}
-
 }  // namespace hearth

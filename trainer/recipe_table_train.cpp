@@ -130,17 +130,17 @@ FieldReading recompute() {
           })};
 }
 
-/// The size of a mesh axis: understood, and refused when larger than one.
-FieldReading axis_size(std::int64_t Parallel::*size) {
-  const auto field = at(&Recipe::parallel, size);
+/// The expert axis: understood, and refused when larger than one.
+FieldReading expert_axis() {
+  const auto field = at(&Recipe::parallel, &Parallel::expert_parallel_size);
   FieldReading reading = whole(field, 1);
-  reading.accepts = "1 (an axis other than data larger than one is not there yet)";
+  reading.accepts = "1 (there are no mixtures of experts yet)";
   reading.read = [field, read = reading.read](RecipeDraft& draft, const Statement& statement) {
     if (!read(draft, statement)) return false;
     if (field.in(draft.recipe) == 1) return true;
     draft.complain(statement.value.line,
-                   fmt::format("{}: {} asks for an axis other than data larger than one, which this version does not "
-                               "have yet; leave it at 1",
+                   fmt::format("{}: {} asks for an expert axis larger than one, which this version does not have yet; "
+                               "leave it at 1",
                                statement.spelling, statement.value.shown()));
     return false;
   };
@@ -148,49 +148,60 @@ FieldReading axis_size(std::int64_t Parallel::*size) {
 }
 
 std::vector<RecipeKey> parallel_keys() {
-  const std::string later = "needs pipeline_parallel_size above 1, which this version does not have yet";
   return {
       {parallel,
        "tensor_parallel_size",
        {"tensor_model_parallel_size", "tensor_parallel_dim"},
-       axis_size(&Parallel::tensor_parallel_size),
-       "ranks that share every matrix"},
+       whole(at(&Recipe::parallel, &Parallel::tensor_parallel_size), 1, 1 << 20),
+       "ranks that share every matrix",
+       "",
+       Key::Change::free},
       {parallel,
        "pipeline_parallel_size",
        {"pipeline_model_parallel_size"},
-       axis_size(&Parallel::pipeline_parallel_size),
-       "ranks that share the blocks"},
-      {parallel,
-       "expert_parallel_size",
-       {"expert_model_parallel_size"},
-       axis_size(&Parallel::expert_parallel_size),
-       "ranks that share the experts"},
+       whole(at(&Recipe::parallel, &Parallel::pipeline_parallel_size), 1, 1 << 20),
+       "ranks that share the blocks",
+       "",
+       Key::Change::free},
+      {parallel, "expert_parallel_size", {"expert_model_parallel_size"}, expert_axis(), "ranks that share the experts"},
       {parallel,
        "context_parallel_size",
        {},
-       axis_size(&Parallel::context_parallel_size),
-       "ranks that share a sequence"},
+       whole(at(&Recipe::parallel, &Parallel::context_parallel_size), 1, 1 << 20),
+       "ranks that share a sequence",
+       "",
+       Key::Change::free},
       {parallel,
        "zero_stage",
        {},
        whole(at(&Recipe::parallel, &Parallel::zero_stage), 0, 3),
        "what is cut between data ranks: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too",
-       "3 when there is more than one data rank, else 0",
+       "3 when more than one rank shares the data or a sequence, else 0",
        Key::Change::free},
       {parallel,
        "data_shard_size",
        {"dp_shard_size"},
        whole(at(&Recipe::parallel, &Parallel::data_shard_size), 1),
-       "ranks that share a shard; only all of them for now",
-       "all data ranks",
+       "ranks that share what zero_stage cuts; other groups of as many hold copies",
+       "all ranks of data x context",
        Key::Change::free},
       {parallel,
        "pipeline_schedule",
        {},
        one_of(at(&Recipe::parallel, &Parallel::pipeline_schedule),
-              {{"1f1b", Recipe::PipelineSchedule::one_forward_one_backward}},
-              {{"interleaved", later}, {"zero_bubble", later}}),
-       "order of a pipeline's microbatches"},
+              {{"1f1b", Recipe::PipelineSchedule::one_forward_one_backward},
+               {"interleaved", Recipe::PipelineSchedule::interleaved},
+               {"zero_bubble", Recipe::PipelineSchedule::zero_bubble}}),
+       "order of a pipeline's microbatches",
+       "",
+       Key::Change::free},
+      {parallel,
+       "pipeline_chunks",
+       {"virtual_pipeline_model_parallel_size"},
+       whole(at(&Recipe::parallel, &Parallel::pipeline_chunks), 1, 1 << 10),
+       "parts of the model that each stage of an interleaved pipeline has",
+       "2 when interleaved, else 1",
+       Key::Change::free},
   };
 }
 
@@ -311,9 +322,9 @@ std::vector<RecipeKey> train_keys() {
       {train,
        "sum_order",
        {},
-       one_of(at(&Recipe::train, &Train::sum_order), {{"fixed", Recipe::SumOrder::fixed}},
-              {{"fast", "is an order of sums that this version does not have yet"}}),
-       "fixed: the same bits on every mesh"},
+       one_of(at(&Recipe::train, &Train::sum_order),
+              {{"fixed", Recipe::SumOrder::fixed}, {"fast", Recipe::SumOrder::fast}}),
+       "fixed: the same bits on every number of data ranks; fast: one reduction a step"},
       {train,
        "on_spike",
        {},

@@ -6,6 +6,8 @@
 
 #include "data/sampler.h"
 #include "trainer/evaluate.h"
+#include "trainer/model_on_mesh.h"
+#include "trainer/recipe_mesh.h"
 #include "trainer/report.h"
 #include "trainer/run_data.h"
 #include "trainer/run_model.h"
@@ -66,8 +68,7 @@ class Job {
   Bf16Products products_ = Bf16Products::widened;
   Mesh mesh_;
   Transformer transformer_;
-  std::unique_ptr<Groups> groups_;
-  std::unique_ptr<Stage> stage_;
+  std::unique_ptr<ModelOnMesh> on_;
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<MetricsLog> log_;
 
@@ -87,6 +88,13 @@ Prepared questions_of(const Recipe& recipe, const RunModel& model, Communicator&
                            *model.tokenizer, together_of(world));
 }
 
+/// The recipe's mesh, if the model can be cut so.
+MeshShape mesh_of(const Recipe& recipe, const ModelConfig& config, int ranks) {
+  const MeshShape shape = mesh_shape(recipe, ranks);
+  check_model(config, shape, chunks_of(recipe));
+  return shape;
+}
+
 Job::Job(const Recipe& recipe, const RunContext& context)
     : recipe_(recipe),
       context_(context),
@@ -96,9 +104,10 @@ Job::Job(const Recipe& recipe, const RunContext& context)
       model_(run_model(recipe, together_of(context.world))),
       data_(prepare_data(recipe, model_, together_of(context.world))),
       rows_(data_.train),
-      mesh_(context.world, MeshShape{.data = context.world.size()}),
+      mesh_(context.world, mesh_of(recipe, model_.config, context.world.size())),
       transformer_(model_.config, recipe.train.label_smoothing_factor,
-                   recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal) {
+                   recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal,
+                   {.tensor = mesh_.shape().tensor, .context = mesh_.shape().context}) {
   for (const std::string& text : start_.notes) note("note: " + text);
   if (data_.eval) eval_rows_.emplace(*data_.eval);
   if (recipe.eval.domain_qa) {
@@ -147,17 +156,17 @@ void Job::go_on() {
 
 /// How many rows a step has: as the first start fixed it.
 void Job::place_rows() {
-  const int ranks = context_.world.size();
   if (resumed_) {
     step_rows_ = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
   } else {
-    step_rows_ = rows_of_first_start(recipe_, ranks);
+    step_rows_ = rows_of_first_start(recipe_, mesh_.shape().data);
     state_.microbatches = step_rows_.microbatches;
     state_.microbatch_rows = step_rows_.microbatch;
     state_.rows_of_epoch = data_.train.rows();
     state_.seed = static_cast<std::uint64_t>(recipe_.train.seed);
     state_.more["data"] = data_.train.store().key();
   }
+  check_schedule(recipe_, mesh_.shape(), step_rows_.microbatches);
   state_.recipe = resolved_yaml(recipe_);
   begun_ = state_.step;
   const std::int64_t left = std::max<std::int64_t>(0, last_row().value_or(0) - state_.row);
@@ -166,19 +175,21 @@ void Job::place_rows() {
 }
 
 void Job::fill() {
-  const int stage = zero_stage(recipe_, context_.world.size());
   Ops& ops = backend_->ops();
   Memory& memory = backend_->memory();
-  groups_ = std::make_unique<Groups>(transformer_, mesh_,
-                                     GroupOptions{stage, recipe_.train.dtype, true, context_.poison}, ops, memory);
-  StageOptions options;
-  options.compute = recipe_.train.dtype;
-  options.recompute = recipe_.train.gradient_checkpointing;
-  options.capacity = capacity_for(rows_, step_rows_.microbatch);
+  PlacedOptions placed;
+  placed.compute = recipe_.train.dtype;
+  placed.zero_stage = zero_stage(recipe_, mesh_.sums().size());
+  placed.poison = context_.poison;
+  placed.recompute = recipe_.train.gradient_checkpointing;
+  placed.capacity = capacity_for(rows_, step_rows_.microbatch);
   for (const auto& some : {&eval_rows_, &question_rows_}) {
-    if (*some) options.capacity = std::max(options.capacity, capacity_for(**some, 1));
+    if (*some) placed.capacity = std::max(placed.capacity, capacity_for(**some, 1));
   }
-  stage_ = std::make_unique<Stage>(transformer_, *groups_, mesh_, ops, memory, options);
+  placed.schedule = schedule_kind(recipe_);
+  placed.chunks = chunks_of(recipe_);
+  placed.order = recipe_.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
+  on_ = std::make_unique<ModelOnMesh>(transformer_, mesh_, placed, ops, memory);
   StepOptions step;
   step.microbatch_rows = step_rows_.microbatch;
   step.adamw = {.beta1 = recipe_.train.adam_beta1,
@@ -186,13 +197,13 @@ void Job::fill() {
                 .epsilon = recipe_.train.adam_epsilon,
                 .decay = recipe_.train.weight_decay};
   step.max_norm = recipe_.train.max_grad_norm;
-  stepper_ = std::make_unique<Stepper>(*stage_, *groups_, mesh_, ops, memory, rows_, step);
+  stepper_ = std::make_unique<Stepper>(on_->pipeline, on_->groups, ops, memory, rows_, step);
   if (resumed_) {
-    fill_from_checkpoint(*groups_, *resumed_, true);
+    fill_from_checkpoint(on_->groups, *resumed_, true);
   } else if (model_.base) {
-    model_.base->fill(*groups_);
+    model_.base->fill(on_->groups);
   } else {
-    fill_fresh(*groups_, static_cast<std::uint64_t>(recipe_.train.seed));
+    fill_fresh(on_->groups, static_cast<std::uint64_t>(recipe_.train.seed));
   }
 }
 
@@ -212,9 +223,9 @@ StepRecord Job::record_of(std::int64_t step) const {
 }
 
 void Job::evaluate(StepRecord& record) {
-  if (eval_rows_) record.eval_loss = mean_loss(*stage_, mesh_, backend_->memory(), *eval_rows_);
+  if (eval_rows_) record.eval_loss = mean_loss(on_->pipeline, *eval_rows_);
   if (question_rows_) {
-    const auto matches = exact_matches(*stage_, mesh_, *question_rows_);
+    const auto matches = exact_matches(on_->pipeline, *question_rows_);
     std::int64_t right = 0;
     for (std::size_t i = 0; i < matches.size(); ++i) {
       const std::int64_t answer = question_rows_->trained(static_cast<std::int64_t>(i)) - 1;  // its end is a target too
@@ -249,8 +260,8 @@ void Job::one_step(std::int64_t step) {
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
   if (step == begun_ && result.spare > 0) {
-    note(fmt::format("note: {} microbatches a step on {} ranks leave {} places of the last round empty",
-                     result.microbatches, context_.world.size(), result.spare));
+    note(fmt::format("note: {} microbatches a step on {} data ranks leave {} places of the last round empty",
+                     result.microbatches, mesh_.shape().data, result.spare));
   }
   state_.step = step + 1;
   state_.row += static_cast<std::int64_t>(chosen.size());
@@ -290,7 +301,7 @@ bool Job::save(std::int64_t step) {
   CarriedFiles files = model_.files;
   files.emplace_back("recipe.yaml", state_.recipe);
   const SaveResult result = save_checkpoint(context_.world, recipe_.output.output_dir, state_,
-                                            owned_pieces(*groups_, moments), files, options);
+                                            owned_pieces(on_->groups, moments), files, options);
   saved_ = Clock::now();
   for (const std::string& text : result.notes) note("note: " + text);
   if (!result.committed) {
@@ -309,11 +320,17 @@ bool Job::save(std::int64_t step) {
 
 RunEnd Job::run() {
   if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
-  note(fmt::format(
-      "{} parameters, {}, {} rank(s) x {} thread(s), ZeRO {}, {} rows of at most {} tokens, {} a step, {} steps",
-      model_.config.parameters(), name_of(recipe_.train.dtype), context_.world.size(), context_.threads,
-      zero_stage(recipe_, context_.world.size()), data_.train.rows(), data_.train.longest_row(), step_rows_.rows,
-      steps_));
+  note(fmt::format("{} parameters, {}, {} x {} thread(s), ZeRO {}, {} rows of at most {} tokens, {} a step, {} steps",
+                   model_.config.parameters(), name_of(recipe_.train.dtype), mesh_.shape().text(), context_.threads,
+                   zero_stage(recipe_, mesh_.sums().size()), data_.train.rows(), data_.train.longest_row(),
+                   step_rows_.rows, steps_));
+  if (mesh_.shape().pipe > 1) {
+    const auto rounds = (step_rows_.microbatches + mesh_.shape().data - 1) / mesh_.shape().data;
+    note(fmt::format(
+        "pipeline of {} stages, {}, {} microbatches: {:.1f} % of the time of equal stages is bubble",
+        mesh_.shape().pipe, name_of(schedule_kind(recipe_)), rounds,
+        100 * ideal_bubble(schedule_kind(recipe_), mesh_.shape().pipe, chunks_of(recipe_), static_cast<int>(rounds))));
+  }
   if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
   if (begun_ >= steps_) {
     report();
@@ -357,8 +374,9 @@ ReportFacts Job::facts() const {
   ReportFacts facts;
   facts.title = Path(recipe_.output.output_dir).filename().string();
   facts.model = fmt::format("{}, {} parameters", name_of(model_.config.architecture), model_.config.parameters());
-  facts.mesh = fmt::format("{} rank(s) x {} thread(s), ZeRO {}, {}", context_.world.size(), context_.threads,
-                           zero_stage(recipe_, context_.world.size()), name_of(recipe_.train.dtype));
+  facts.mesh =
+      fmt::format("{} x {} thread(s), ZeRO {}, {}", mesh_.shape().text(), context_.threads,
+                  zero_stage(recipe_, mesh_.shape().data * mesh_.shape().context), name_of(recipe_.train.dtype));
   facts.program = context_.program;
   facts.machine = backend_->description();
   facts.recipe = state_.recipe;
@@ -387,7 +405,7 @@ void Job::finish() {
 }  // namespace
 
 RunEnd train(const Recipe& recipe, const RunContext& context) {
-  all_or_none(together_of(context.world), [&] { check_against(recipe, context.world.size()); });
+  mesh_shape(recipe, context.world.size());  // refuses before anything is touched
   Job job(recipe, context);
   return job.run();
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "optim/clip.h"
+#include "trainer/evaluate.h"
 #include "trainer/finite.h"
 
 namespace hearth {
@@ -43,17 +44,16 @@ std::int64_t capacity_for(const Rows& rows, std::int64_t count) {
   return std::accumulate(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(most), std::int64_t{0});
 }
 
-Stepper::Stepper(Stage& stage, Groups& groups, Mesh& mesh, Ops& ops, Memory& memory, const Rows& rows,
+Stepper::Stepper(Pipeline& pipeline, Groups& groups, Ops& ops, Memory& memory, const Rows& rows,
                  const StepOptions& options)
-    : stage_(stage),
+    : pipeline_(pipeline),
       groups_(groups),
-      mesh_(mesh),
+      mesh_(pipeline.mesh()),
       ops_(ops),
       rows_(rows),
       options_(options),
-      losses_(memory, static_cast<std::size_t>(stage.capacity()) * sizeof(float)),
       control_(memory, 2 * sizeof(float)),
-      norm_(groups.all(), mesh.along(Axis::data), memory) {}
+      norm_(groups.members(), groups.places(), pipeline.mesh(), memory) {}
 
 Stepper::Share Stepper::share_of(std::span<const std::int64_t> chosen) const {
   Share share;
@@ -72,26 +72,26 @@ Stepper::Share Stepper::share_of(std::span<const std::int64_t> chosen) const {
 }
 
 /// Forward and backward of this rank's microbatches; the sum of losses over all valid targets of the step.
-double Stepper::run(const Share& share, const std::function<void(std::int64_t, int, const char*, In)>& look) {
+double Stepper::run(const Share& share, const Inspect& look) {
   Communicator& data = mesh_.along(Axis::data);
   const auto count = static_cast<std::int64_t>(share.microbatches.size());
   const float weight = share.trained == 0 ? 0.0F : static_cast<float>(1.0 / static_cast<double>(share.trained));
   std::vector<double> sums(static_cast<std::size_t>(count), 0.0);  // one for each microbatch, of all ranks
-  for (std::int64_t round = 0; round < share.rounds; ++round) {
-    const std::int64_t m = round * data.size() + data.rank();
-    if (m >= count) {
-      stage_.forward_backward(nullptr, Tensor());
-    } else {
-      const Documents documents = documents_of(rows_, share.microbatches[static_cast<std::size_t>(m)], weight);
-      const Tensor losses = losses_.tensor(Dtype::f32, {static_cast<std::int64_t>(documents.tokens.size())});
-      Stage::Inspect inspect;
-      if (look) inspect = [&](int block, const char* what, In tensor) { look(m, block, what, tensor); };
-      stage_.forward_backward(&documents, losses, inspect);
-      double& sum = sums[static_cast<std::size_t>(m)];
-      for (const float loss : losses.span<float>()) sum += static_cast<double>(loss);
-    }
-  }
-  data.sum(Tensor(sums.data(), Dtype::f64, {count})).wait();  // every other rank holds zero in my places
+  const auto number = [&](std::int64_t round) { return round * data.size() + data.rank(); };
+  Inspect inspect;
+  if (look) inspect = [&](std::int64_t m, int block, const char* what, In x) { look(number(m), block, what, x); };
+  pipeline_.run(
+      share.rounds,
+      [&](std::int64_t round) -> std::optional<Documents> {
+        if (number(round) >= count) return std::nullopt;
+        return documents_of(rows_, share.microbatches[static_cast<std::size_t>(number(round))], weight);
+      },
+      [&](std::int64_t round, In losses) {
+        double& sum = sums[static_cast<std::size_t>(number(round))];
+        for (const float loss : losses.span<float>()) sum += static_cast<double>(loss);
+      },
+      inspect);
+  add_up(mesh_, Tensor(sums.data(), Dtype::f64, {count}));  // every other rank holds zero in my places
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -132,8 +132,9 @@ StepResult Stepper::step(std::int64_t step, std::span<const std::int64_t> chosen
 }
 
 Trouble Stepper::diagnose(std::span<const std::int64_t> chosen) {
-  Communicator& data = mesh_.along(Axis::data);
-  const int blocks = stage_.model().blocks();
+  Communicator& world = mesh_.world();
+  const Transformer& model = pipeline_.stage().model();
+  const int blocks = model.blocks();
   // Places in the order in which things happen: microbatch, then forward through the blocks, then backward.
   std::int64_t mine = std::numeric_limits<std::int64_t>::max();
   run(share_of(chosen), [&](std::int64_t m, int block, const char* what, In tensor) {
@@ -143,20 +144,20 @@ Trouble Stepper::diagnose(std::span<const std::int64_t> chosen) {
   });
   groups_.finish();
   groups_.reset();
-  std::vector<std::int64_t> places(static_cast<std::size_t>(data.size()));
-  data.gather(Tensor(&mine, Dtype::i64, {1}), Tensor(places.data(), Dtype::i64, {data.size()})).wait();
-  const std::int64_t first = *std::min_element(places.begin(), places.end());
+  std::vector<std::int64_t> places(static_cast<std::size_t>(world.size()));
+  world.gather(Tensor(&mine, Dtype::i64, {1}), Tensor(places.data(), Dtype::i64, {world.size()})).wait();
+  const auto earliest = std::min_element(places.begin(), places.end());
   Trouble trouble;
-  if (first == std::numeric_limits<std::int64_t>::max()) {
+  if (*earliest == std::numeric_limits<std::int64_t>::max()) {
     trouble.block = "none";
     trouble.what = "sum of gradients (each microbatch by itself is finite)";
     return trouble;
   }
-  const std::int64_t within = first % (2 * blocks);
+  const std::int64_t within = *earliest % (2 * blocks);
   const auto block = static_cast<int>(within < blocks ? within : 2 * blocks - 1 - within);
-  trouble.microbatch = first / (2 * blocks);
-  trouble.rank = static_cast<int>(trouble.microbatch % data.size());
-  trouble.block = stage_.model().block(block).name();
+  trouble.microbatch = *earliest / (2 * blocks);
+  trouble.rank = static_cast<int>(earliest - places.begin());
+  trouble.block = model.block(block).name();
   trouble.what = within < blocks ? "forward" : "gradient";
   return trouble;
 }

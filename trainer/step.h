@@ -16,8 +16,8 @@
 
 #include "parallel/global_norm.h"
 #include "trainer/groups.h"
+#include "trainer/pipeline.h"
 #include "trainer/rows.h"
-#include "trainer/stage.h"
 
 namespace hearth {
 
@@ -41,7 +41,7 @@ struct StepResult {
 /// Where a number stopped being one.
 struct Trouble {
   std::int64_t microbatch = 0;
-  int rank = 0;
+  int rank = 0;  // of the world
   std::string block;
   std::string what;  // "forward" or "gradient"
 };
@@ -53,8 +53,7 @@ std::int64_t capacity_for(const Rows& rows, std::int64_t count);
 
 class Stepper {
  public:
-  Stepper(Stage& stage, Groups& groups, Mesh& mesh, Ops& ops, Memory& memory, const Rows& rows,
-          const StepOptions& options);
+  Stepper(Pipeline& pipeline, Groups& groups, Ops& ops, Memory& memory, const Rows& rows, const StepOptions& options);
 
   /// Runs the rows `chosen` (of all ranks, in order) as step number `step` (from 0) at `rate`. Every rank calls it
   /// alike.
@@ -65,17 +64,15 @@ class Stepper {
  private:
   struct Share;  // what this rank does of one step
   Share share_of(std::span<const std::int64_t> chosen) const;
-  double run(const Share& share,
-             const std::function<void(std::int64_t microbatch, int block, const char* what, In)>& look);
+  double run(const Share& share, const Inspect& look);
   void update(std::int64_t step, double rate, StepResult& result);
 
-  Stage& stage_;
+  Pipeline& pipeline_;
   Groups& groups_;
   Mesh& mesh_;
   Ops& ops_;
   const Rows& rows_;
   StepOptions options_;
-  Buffer losses_;
   Buffer control_;
   GlobalNorm norm_;
 };

@@ -69,6 +69,29 @@ TEST(Arena, ReusesMemoryOnceWarm) {
   EXPECT_GE(arena.largest(), 190 * 1000 * sizeof(float));
 }
 
+TEST(Arena, WhatIsReservedIsAllThatIsTaken) {
+  HostMemory memory;
+  Arena arena(memory);
+  const std::size_t needed =
+      Arena::room(Dtype::f32, {1000}) + Arena::room(Dtype::bf16, {31, 3}) + Arena::room(Dtype::u8, {0});
+  EXPECT_EQ(needed, 4032U + 192U + 64U);
+  arena.reserve(needed);
+  EXPECT_EQ(memory.now(), needed);
+  {
+    const Scratch scope(arena);
+    arena.take(Dtype::f32, {1000});
+    arena.take(Dtype::bf16, {31, 3});
+    arena.take(Dtype::u8, {0});
+    EXPECT_EQ(arena.largest(), needed);
+    EXPECT_THROW(arena.reserve(1), Error) << "something is in use";
+  }
+  arena.reserve(needed / 2);
+  EXPECT_EQ(memory.takes(), 1U) << "there was enough already";
+  arena.reserve(2 * needed);
+  EXPECT_EQ(memory.now(), 2 * needed);
+  EXPECT_EQ(memory.peak(), 2 * needed) << "old and new were held together";
+}
+
 TEST(Memory, CountsPeak) {
   HostMemory memory;
   {

@@ -74,7 +74,7 @@ class Trainee {
   Trainee(const FakeRun& run, Communicator& data)
       : run_(run),
         data_(data),
-        alone_(make_self_communicator()),
+        mesh_(data, {.data = data.size(), .shard = run.shard}),
         backend_(make_plain_backend()),
         pool_(backend_->ops(), backend_->memory(), run.poison),
         uses_(uses_of(run)),
@@ -82,7 +82,7 @@ class Trainee {
     for (std::size_t i = 0; i < run.groups.size(); ++i) {
       const FlatOptions options{static_cast<ZeroStage>(run.stage), run.compute, run.groups[i].accumulators};
       groups_.push_back(std::make_unique<FlatGroup>("group." + std::to_string(i), run.groups[i].parameters, options,
-                                                    data, *alone_, backend_->ops(), backend_->memory(), pool_));
+                                                    mesh_, backend_->ops(), backend_->memory(), pool_));
     }
   }
 
@@ -101,7 +101,7 @@ class Trainee {
 
   const FakeRun& run_;
   Communicator& data_;
-  std::unique_ptr<Communicator> alone_;
+  Mesh mesh_;
   std::unique_ptr<Backend> backend_;
   GatherPool pool_;
   std::vector<Use> uses_;
@@ -112,12 +112,11 @@ class Trainee {
 void Trainee::start() {
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     const auto& parameters = run_.groups[i].parameters;
-    groups_[i]->fill(FlatGroup::Part::weight,
-                     [&](const Parameter& parameter, std::int64_t begin, std::int64_t end, float* out) {
-                       std::size_t place = 0;
-                       while (parameters[place].name != parameter.name) ++place;
-                       for (std::int64_t index = begin; index < end; ++index) *out++ = initial(i, place, index);
-                     });
+    groups_[i]->fill(FlatGroup::Part::weight, [&](const Parameter& parameter, const Stretch& where, float* out) {
+      std::size_t place = 0;
+      while (parameters[place].name != parameter.name) ++place;
+      for (std::int64_t k = 0; k < where.columns; ++k) *out++ = initial(i, place, where.begin + k);
+    });
   }
 }
 
@@ -178,9 +177,9 @@ void Trainee::collect(FakeResult& result) {
 
 void Trainee::train(FakeResult& result, std::mutex& mutex) {
   start();
-  std::vector<const FlatGroup*> groups;
-  for (const auto& group : groups_) groups.push_back(group.get());
-  GlobalNorm norm(groups, data_, backend_->memory());
+  std::vector<GlobalNorm::Member> members;
+  for (const auto& group : groups_) members.push_back({group.get(), static_cast<int>(members.size())});
+  GlobalNorm norm(members, static_cast<int>(members.size()), mesh_, backend_->memory());
   std::vector<double> norms;
   std::uint64_t takes = 0;
   for (int step = 0; step < run_.steps; ++step) {
@@ -200,7 +199,13 @@ void Trainee::train(FakeResult& result, std::mutex& mutex) {
   result.takes_when_warm[static_cast<std::size_t>(data_.rank())] = late;
   if (result.norms.empty()) result.norms = norms;
   EXPECT_EQ(result.norms, norms) << "ranks disagree about the norm";
-  if (data_.rank() == 0) result.traffic = data_.traffic();
+  if (data_.rank() == 0) {
+    result.traffic = mesh_.sums().traffic();
+    for (const Traffic& more : {mesh_.shard().traffic(), mesh_.replicas().traffic()}) {
+      result.traffic.gather.calls += more.gather.calls;
+      result.traffic.gather.bytes += more.gather.bytes;
+    }
+  }
 }
 
 double plain_norm(const std::vector<std::vector<float>>& gradients) {

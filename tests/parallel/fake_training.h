@@ -9,6 +9,7 @@
 
 #include "parallel/communicator.h"
 #include "parallel/flat_group.h"
+#include "parallel/mesh.h"
 
 namespace hearth::test {
 
@@ -26,6 +27,7 @@ struct FakeRun {
   int microbatches = 4;  // of a step; rank r takes r, r + ranks, ...
   bool delays = false;   // ranks sleep at random places
   Poison poison = Poison::yes;
+  int shard = 0;  // ranks that share state; 0: all
 };
 
 /// A parameter with no more than a name and a number of elements.

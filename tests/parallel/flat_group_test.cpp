@@ -25,14 +25,13 @@ constexpr std::array<ZeroStage, 4> stages{ZeroStage::replicated, ZeroStage::opti
 
 /// What a group needs around it, on one rank.
 struct Bench {
-  explicit Bench(Communicator& data_axis) : data(data_axis) {}
+  explicit Bench(Communicator& data_axis) : mesh(data_axis, {.data = data_axis.size()}) {}
 
   FlatGroup group(std::vector<Parameter> parameters, FlatOptions options) {
-    return FlatGroup("layers.3", std::move(parameters), options, data, *alone, backend->ops(), backend->memory(), pool);
+    return FlatGroup("layers.3", std::move(parameters), options, mesh, backend->ops(), backend->memory(), pool);
   }
 
-  Communicator& data;
-  std::unique_ptr<Communicator> alone = make_self_communicator();
+  Mesh mesh;
   std::unique_ptr<Backend> backend = make_plain_backend();
   GatherPool pool{backend->ops(), backend->memory(), Poison::yes};
 };
@@ -139,8 +138,8 @@ TEST(FlatGroup, ReleasedWeightsArePoisoned) {
     Bench bench(data);
     for (const Dtype compute : {Dtype::f32, Dtype::bf16}) {
       FlatGroup group = bench.group({flat_parameter("weight", 600)}, {ZeroStage::weights, compute, 1});
-      group.fill(FlatGroup::Part::weight, [](const Parameter&, std::int64_t begin, std::int64_t end, float* out) {
-        for (std::int64_t i = begin; i < end; ++i) *out++ = static_cast<float>(i % 100);
+      group.fill(FlatGroup::Part::weight, [](const Parameter&, const Stretch& where, float* out) {
+        for (std::int64_t i = 0; i < where.columns; ++i) *out++ = static_cast<float>((where.begin + i) % 100);
       });
       const auto number = [](In x, std::int64_t i) {
         return x.dtype == Dtype::f32 ? x.typed<float>()[i] : static_cast<float>(x.typed<Bf16>()[i]);
@@ -165,14 +164,13 @@ TEST(FlatGroup, FreshWeightsAreTheSameOnEveryMeshAndAskedForOnce) {
         Bench bench(data);
         FlatGroup group = bench.group(parameters, {stage, Dtype::f32, 1});
         const Key seed(11);
-        group.fill(FlatGroup::Part::weight,
-                   [&](const Parameter& parameter, std::int64_t begin, std::int64_t end, float* out) {
-                     const std::lock_guard lock(mutex);
-                     for (std::int64_t i = begin; i < end; ++i) {
-                       asked.emplace(parameter.name, i);
-                       *out++ = initial_value(parameter, seed, i);
-                     }
-                   });
+        group.fill(FlatGroup::Part::weight, [&](const Parameter& parameter, const Stretch& where, float* out) {
+          const std::lock_guard lock(mutex);
+          for (std::int64_t i = where.begin; i < where.begin + where.columns; ++i) {
+            asked.emplace(parameter.name, i);
+            *out++ = initial_value(parameter, seed, i);
+          }
+        });
         const auto weights = group.whole();
         for (std::size_t p = 0; p < parameters.size(); ++p) {
           for (std::int64_t i = 0; i < parameters[p].full.elements(); ++i) {
@@ -192,8 +190,8 @@ TEST(FlatGroup, MomentsAreFilledOnEveryRankThatUpdatesThem) {
     for (const ZeroStage stage : stages) {
       Bench bench(data);
       FlatGroup group = bench.group({flat_parameter("weight", 900)}, {stage, Dtype::f32, 1});
-      const auto count_up = [](const Parameter&, std::int64_t begin, std::int64_t end, float* out) {
-        for (std::int64_t i = begin; i < end; ++i) *out++ = static_cast<float>(i);
+      const auto count_up = [](const Parameter&, const Stretch& where, float* out) {
+        for (std::int64_t i = 0; i < where.columns; ++i) *out++ = static_cast<float>(where.begin + i);
       };
       group.fill(FlatGroup::Part::second_moment, count_up);
       for (const FlatGroup::Piece& piece : group.updated()) {
@@ -215,8 +213,8 @@ TEST(FlatGroup, AFrozenGroupKeepsItsWeightsInTheComputeDtype) {
       const std::size_t before = bench.backend->memory().now();
       FlatGroup group = bench.group({parameter}, {stage, Dtype::bf16, 0});
       EXPECT_EQ(bench.backend->memory().now() - before, stage == ZeroStage::weights ? 512U : 1024U);
-      group.fill(FlatGroup::Part::weight, [](const Parameter&, std::int64_t begin, std::int64_t end, float* out) {
-        for (std::int64_t i = begin; i < end; ++i) *out++ = static_cast<float>(i % 200);
+      group.fill(FlatGroup::Part::weight, [](const Parameter&, const Stretch& where, float* out) {
+        for (std::int64_t i = 0; i < where.columns; ++i) *out++ = static_cast<float>((where.begin + i) % 200);
       });
       const Tensor weight = group.whole()[0];
       for (std::int64_t i = 0; i < 512; ++i)
@@ -268,22 +266,6 @@ TEST(FlatGroup, WrongTransitionsNameTheGroup) {
   }
 }
 
-TEST(FlatGroup, ATensorAxisIsRefusedByName) {
-  ThreadWorld(2).run([](Communicator& ranks) {
-    const auto self = make_self_communicator();
-    const auto backend = make_plain_backend();
-    GatherPool pool(backend->ops(), backend->memory());
-    try {
-      const FlatGroup group("layers.3", {flat_parameter("weight", 10)}, {}, *self, ranks, backend->ops(),
-                            backend->memory(), pool);
-      ADD_FAILURE();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), Kind::usage);
-      EXPECT_THAT(error.text(), testing::HasSubstr("tensor_parallel_size: 2"));
-    }
-  });
-}
-
 // ---- norms
 
 TEST(GlobalNorm, NamesTheFirstGroupThatIsNotFinite) {
@@ -291,7 +273,7 @@ TEST(GlobalNorm, NamesTheFirstGroupThatIsNotFinite) {
     Bench bench(data);
     FlatGroup fine = bench.group({flat_parameter("a", 1000)}, {ZeroStage::weights, Dtype::f32, 1});
     FlatGroup broken = bench.group({flat_parameter("b", 2000)}, {ZeroStage::weights, Dtype::f32, 1});
-    GlobalNorm norm({&fine, &broken}, data, bench.backend->memory());
+    GlobalNorm norm({{&fine, 0}, {&broken, 1}}, 2, bench.mesh, bench.backend->memory());
     add_constant(fine, 1);
     const auto gradients = broken.begin_gradients();
     if (data.rank() == 0) gradients[0].typed<float>()[1999] = std::numeric_limits<float>::infinity();

@@ -206,14 +206,5 @@ TEST(Rows, OfTheFirstStart) {
   EXPECT_THROW(rows_of_first_start(both, 1), Error);
 }
 
-TEST(Ranks, ZeroStageAndShards) {
-  EXPECT_EQ(zero_stage(read(least), 1), 0);
-  EXPECT_EQ(zero_stage(read(least), 2), 3);
-  EXPECT_EQ(zero_stage(read(least + "zero_stage: 1\n"), 2), 1);
-  const Recipe shards = read(least + "dp_shard_size: 2\n");
-  EXPECT_NO_THROW(check_against(shards, 2));
-  EXPECT_THROW(check_against(shards, 4), Error);
-}
-
 }  // namespace
 }  // namespace hearth

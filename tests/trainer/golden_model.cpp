@@ -6,6 +6,7 @@
 #include "model/hf/config.h"
 #include "model/hf/names.h"
 #include "model/hf/weight_files.h"
+#include "trainer/weights.h"
 
 namespace hearth::test {
 
@@ -60,18 +61,22 @@ Bench::Bench(const Path& folder, const Setup& setup, Communicator& world, std::i
   const hf::WeightFiles files(folder);
   hf::check_complete(files, config);
   backend = make_cpu_backend({.threads = setup.threads, .bf16_products = setup.products});
-  mesh = std::make_unique<Mesh>(world, MeshShape{.data = world.size()});
-  model = std::make_unique<Transformer>(config, setup.smoothing);
-  const GroupOptions options = {setup.zero_stage, setup.compute, setup.trainable, Poison::yes};
-  groups = std::make_unique<Groups>(*model, *mesh, options, backend->ops(), backend->memory());
-  for (int i = 0; i < groups->count(); ++i) {
-    groups->group(i).fill(FlatGroup::Part::weight,
-                          [&](const Parameter& parameter, std::int64_t begin, std::int64_t end, float* out) {
-                            files.read_f32(hf::foreign_name(parameter.name), begin, end, out);
-                          });
-  }
-  stage = std::make_unique<Stage>(*model, *groups, *mesh, backend->ops(), backend->memory(),
-                                  StageOptions{setup.compute, setup.recompute, capacity});
+  MeshShape shape = setup.mesh;
+  shape.data = world.size() / (shape.pipe * shape.context * shape.tensor);
+  mesh = std::make_unique<Mesh>(world, shape);
+  model = std::make_unique<Transformer>(config, setup.smoothing, Init::normal,
+                                        AxisSizes{.tensor = shape.tensor, .context = shape.context});
+  PlacedOptions options;
+  options.compute = setup.compute;
+  options.zero_stage = setup.zero_stage;
+  options.trainable = setup.trainable;
+  options.poison = Poison::yes;
+  options.recompute = setup.recompute;
+  options.capacity = capacity;
+  options.schedule = setup.schedule;
+  options.chunks = setup.chunks;
+  on = std::make_unique<ModelOnMesh>(*model, *mesh, options, backend->ops(), backend->memory());
+  fill_from_files(on->groups, files);
 }
 
 std::unique_ptr<Stepper> Bench::stepper(const Rows& rows, std::int64_t microbatch_rows) {
@@ -79,7 +84,7 @@ std::unique_ptr<Stepper> Bench::stepper(const Rows& rows, std::int64_t microbatc
   options.microbatch_rows = microbatch_rows;
   options.adamw = {.beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .decay = 0.1};
   options.max_norm = 1;
-  return std::make_unique<Stepper>(*stage, *groups, *mesh, backend->ops(), backend->memory(), rows, options);
+  return std::make_unique<Stepper>(on->pipeline, on->groups, backend->ops(), backend->memory(), rows, options);
 }
 
 double relative_error(const std::vector<float>& a, const std::vector<float>& b) {

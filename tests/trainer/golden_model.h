@@ -8,7 +8,7 @@
 #include "kernels/backend.h"
 #include "model/hf/safetensors.h"
 #include "trainer/rows.h"
-#include "trainer/stage.h"
+#include "trainer/model_on_mesh.h"
 #include "trainer/step.h"
 
 namespace hearth::test {
@@ -42,6 +42,9 @@ struct Setup {
   std::int64_t microbatch_rows = 1;
   Bf16Products products = Bf16Products::widened;
   bool trainable = true;
+  MeshShape mesh;  // its data axis is what is left of the ranks
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
+  int chunks = 1;
 };
 
 /// One rank's model, with the weights of a folder.
@@ -51,8 +54,7 @@ struct Bench {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<Transformer> model;
-  std::unique_ptr<Groups> groups;
-  std::unique_ptr<Stage> stage;
+  std::unique_ptr<ModelOnMesh> on;
   /// A stepper as the known answers were made: see the README of the known answers.
   std::unique_ptr<Stepper> stepper(const Rows& rows, std::int64_t microbatch_rows);
 };

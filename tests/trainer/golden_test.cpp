@@ -93,7 +93,7 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
 TEST_P(Golden, Batch) {
   Bench on = bench();
   const ListedRows rows(test::batch_rows(expected_, 0));
-  const Probed probed = probe(*on.stage, *on.groups, *on.mesh, on.backend->memory(), rows, {.gradients = true});
+  const Probed probed = probe(on.on->pipeline, on.on->groups, rows, {.gradients = true});
   EXPECT_EQ(probed.gradients.size(), on.model->parameters().size());
   compare(probed, "", on);
 }
@@ -101,13 +101,13 @@ TEST_P(Golden, Batch) {
 TEST_P(Golden, Packed) {
   Bench on = bench();
   const ListedRows rows({test::packed_row(expected_)});
-  compare(probe(*on.stage, *on.groups, *on.mesh, on.backend->memory(), rows, {.gradients = true}), "packed.", on);
+  compare(probe(on.on->pipeline, on.on->groups, rows, {.gradients = true}), "packed.", on);
 }
 
 TEST_P(Golden, LabelSmoothing) {
   Bench on = bench(0.1);
   const ListedRows rows(test::batch_rows(expected_, 0));
-  const double loss = mean_loss(*on.stage, *on.mesh, on.backend->memory(), rows);
+  const double loss = mean_loss(on.on->pipeline, rows);
   const double known = expected_.doubles("loss_label_smoothing_0.1")[0];
   EXPECT_LT(std::abs(loss - known), bounds_of(on, dtype_).loss * known);
 }
@@ -139,13 +139,13 @@ TEST_P(Golden, FiveSteps) {
   }
   EXPECT_EQ(on.backend->memory().takes(), warm) << "a warm step takes no memory";
   const ListedRows first(test::batch_rows(expected_, 0));
-  const double after = mean_loss(*on.stage, *on.mesh, on.backend->memory(), first);
+  const double after = mean_loss(on.on->pipeline, first);
   EXPECT_LT(std::abs(after - expected_.doubles("train.loss_after")[0]), bound * after);
   if (dtype_ != Dtype::f32) return;
   const hf::SafetensorsFile before(folder_ / "model.safetensors");
   double worst = 0;
   collect(
-      *on.groups, *on.mesh, [](const FlatGroup::Piece& piece) { return piece.weight; },
+      *on.model, on.on->groups, *on.mesh, [](const FlatGroup::Piece& piece) { return piece.weight; },
       [&](const Parameter& parameter, std::span<const float> values) {
         const std::string foreign = hf::foreign_name(parameter.name);
         if (!expected_.has("train.weight." + foreign)) return;
@@ -169,7 +169,7 @@ TEST_P(Golden, Greedy) {
   Bench on = bench();
   const auto prompt = expected_.ids("greedy.prompt");
   const auto ids = expected_.ids("greedy.ids");
-  Decoder decoder(*on.model, *on.groups, on.backend->ops(), on.backend->memory(), dtype_, 64);
+  Decoder decoder(*on.model, on.on->groups, on.backend->ops(), on.backend->memory(), dtype_, 64);
   auto logits = decoder.append(prompt);
   for (const std::int32_t id : ids) {
     const std::int32_t next = sample(logits, {}, 0);

@@ -23,7 +23,7 @@ class Stories : public testing::Test {
   double mean_nll(const Path& weights) {
     test::Bench on(weights, {.trainable = false}, *alone_, 512);
     const ListedRows rows({labelled_row(golden_["nll"]["ids"].get<std::vector<std::int32_t>>(), {})});
-    return probe(*on.stage, *on.groups, *on.mesh, on.backend->memory(), rows, {}).loss;
+    return probe(on.on->pipeline, on.on->groups, rows, {}).loss;
   }
 };
 
@@ -34,7 +34,7 @@ TEST_F(Stories, GreedyTextAndIds) {
     const auto ids = known["ids"].get<std::vector<std::int32_t>>();
     const auto prompt = tokenizer.encode(known["prompt"].get<std::string>(), Special::added);
     EXPECT_EQ(prompt, known["prompt_ids"].get<std::vector<std::int32_t>>());
-    Decoder decoder(*on.model, *on.groups, on.backend->ops(), on.backend->memory(), Dtype::f32, 512);
+    Decoder decoder(*on.model, on.on->groups, on.backend->ops(), on.backend->memory(), Dtype::f32, 512);
     auto logits = decoder.append(prompt);
     std::vector<std::int32_t> all = prompt;
     while (all.size() < ids.size()) {
@@ -53,7 +53,7 @@ TEST_F(Stories, Logits) {
     const auto place = known["pos"].get<std::size_t>();
     const auto values = known["logits"].get<std::vector<float>>();
     ASSERT_EQ(ids[place], known["token"].get<std::int32_t>());
-    Decoder decoder(*on.model, *on.groups, on.backend->ops(), on.backend->memory(), Dtype::f32, 512);
+    Decoder decoder(*on.model, on.on->groups, on.backend->ops(), on.backend->memory(), Dtype::f32, 512);
     const auto logits = decoder.append(std::span(ids).first(place + 1));
     double worst = 0;
     double largest = 0;

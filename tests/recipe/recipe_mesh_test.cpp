@@ -1,0 +1,73 @@
+// The mesh of a recipe against ranks, models and schedules.
+#include "trainer/recipe_mesh.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "read.h"
+
+namespace hearth {
+namespace {
+
+using test::least;
+using test::read;
+using testing::HasSubstr;
+
+template <class Call>
+std::string refusal_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::usage);
+    return error.text();
+  }
+  return "accepted";
+}
+
+TEST(RecipeMesh, TheDataAxisIsWhatIsLeft) {
+  const Recipe recipe = read(least + "tensor_parallel_size: 2\npipeline_parallel_size: 3\ncontext_parallel_size: 2\n");
+  EXPECT_EQ(mesh_shape(recipe, 24), (MeshShape{.pipe = 3, .data = 2, .context = 2, .tensor = 2}));
+  EXPECT_EQ(mesh_shape(read(least), 5), (MeshShape{.data = 5}));
+  EXPECT_THAT(refusal_of([&] { mesh_shape(recipe, 18); }),
+              HasSubstr("is 12, which does not divide 18 rank(s): start 12 or 24 ranks"));
+  EXPECT_THAT(refusal_of([&] { mesh_shape(recipe, 5); }), HasSubstr("start 12 ranks"));
+}
+
+TEST(RecipeMesh, ZeroStageAndShards) {
+  EXPECT_EQ(zero_stage(read(least), 1), 0);
+  EXPECT_EQ(zero_stage(read(least), 2), 3);
+  EXPECT_EQ(zero_stage(read(least + "zero_stage: 1\n"), 2), 1);
+  const Recipe shards = read(least + "dp_shard_size: 4\ncontext_parallel_size: 2\n");
+  EXPECT_EQ(mesh_shape(shards, 8).shard, 4);
+  EXPECT_THAT(refusal_of([&] { mesh_shape(shards, 10); }),
+              HasSubstr("data_shard_size: 4: it must divide data x context, which is 5 x 2 here; 2 or 5 does"));
+  EXPECT_THAT(refusal_of([&] { mesh_shape(shards, 2); }), HasSubstr("which is 1 x 2 here; 2 does"));
+}
+
+TEST(RecipeMesh, AModelThatCannotBeCutIsRefusedWithTheNearestSizes) {
+  ModelConfig config;
+  config.layers = 2;
+  config.heads = 12;
+  config.key_value_heads = 4;
+  for (const int size : {1, 2, 4, 12}) EXPECT_NO_THROW(check_model(config, {.tensor = size})) << size;
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.tensor = 3}); }),
+              HasSubstr("tensor_parallel_size: 3: this model has 12 heads and 4 key-value heads"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.tensor = 3}); }), HasSubstr("use 2 or 4"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.tensor = 24}); }), HasSubstr("use 12"));
+  EXPECT_NO_THROW(check_model(config, {.pipe = 7}));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 8}); }), HasSubstr("use at most 7 stages"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 4}, 2); }), HasSubstr("use at most 3 stages"));
+}
+
+TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
+  const Recipe recipe = read(least + "pipeline_parallel_size: 2\npipeline_schedule: interleaved\n");
+  EXPECT_EQ(chunks_of(recipe), 2);
+  EXPECT_NO_THROW(check_schedule(recipe, {.pipe = 2, .data = 2}, 8));
+  EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
+              HasSubstr("pipeline_schedule: interleaved with 2 stages and 6 microbatches a step on 2 data rank(s)"));
+  EXPECT_EQ(chunks_of(read(least)), 1);
+  EXPECT_EQ(chunks_of(read(least + "pipeline_schedule: interleaved\npipeline_chunks: 3\n")), 3);
+}
+
+}  // namespace
+}  // namespace hearth
