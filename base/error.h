@@ -27,7 +27,7 @@ enum class Kind {
 /// The exit code of a kind.
 int exit_code(Kind kind);
 
-/// The only exception type that hearth throws; caught once, in main(). The text names the file, key, tensor or rank and
+/// The only exception type that hearth throws; caught once, in launch/ending. The text names the file, key, tensor or rank and
 /// the offending values, and says what to do.
 class Error : public std::exception {
  public:

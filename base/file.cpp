@@ -138,6 +138,14 @@ void rename_durably(const Path& from, const Path& to) {
   sync_path(parent_of(to));
 }
 
+Path plain(const Path& path) {
+  Path result;
+  for (const Path& piece : path) {
+    if (!piece.empty() && piece != ".") result /= piece;
+  }
+  return result.empty() && !path.empty() ? Path(".") : result;
+}
+
 void make_folder(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -63,6 +63,10 @@ class OutFile {
   int descriptor_ = -1;
 };
 
+/// The same place, plainly written: without `.`, doubled slashes and a slash at the end. `..` stays, because what stands before
+/// it may be a link. Nothing stays nothing.
+Path plain(const Path& path);
+
 /// The whole file as text. Throws Kind::data.
 std::string read_text(const Path& path);
 /// OutFile, write, commit.

@@ -164,8 +164,7 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
   World world(environment, load.threads.value_or(default_threads(environment)));
   const Together together = together_of(world.all());
   const auto pid = together.from_first(::getpid());
-  const Path whole = std::filesystem::absolute(to).lexically_normal();
-  const Path target = whole.has_filename() ? whole : whole.parent_path();
+  const Path target = plain(std::filesystem::absolute(to).lexically_normal());
   const Path folder = target.parent_path() / fmt::format(".{}.{}.tmp", target.filename().string(), pid);
   std::optional<Aside> aside;
   ExportReport report;

@@ -85,7 +85,7 @@ int verb_inspect(const Words& words, Environment&) {
                   {"PATH"});
   options.add()("tensors", "list every tensor of a safetensors file or model folder");
   if (!options.parse(words)) return 0;
-  const Path path = options.text("PATH");
+  const Path path = plain(options.text("PATH"));
   if (!std::filesystem::exists(path)) fail(Kind::data, "there is nothing at {}", path.string());
   if (!std::filesystem::is_directory(path) || std::filesystem::exists(path / "config.json")) {
     if (std::filesystem::exists(path / "MANIFEST.json")) {

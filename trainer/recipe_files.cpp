@@ -41,8 +41,8 @@ void check_model_folder(RecipeDraft& draft) {
   if (!is_folder(folder)) {
     draft.complain(key, fmt::format("{}: `{}` is no folder here (hearth downloads nothing; fetch the model first)", key,
                                     folder.string()));
-  } else if (!is_there(folder / "config.json")) {
-    draft.complain(key, fmt::format("{}: `{}` holds no config.json", key, folder.string()));
+  } else if (!is_there(folder / "config.json") && !is_there(folder / "run.json")) {
+    draft.complain(key, fmt::format("{}: `{}` holds no config.json, and no run of hearth", key, folder.string()));
   }
 }
 

@@ -67,10 +67,23 @@ void fill_data(RecipeDraft& draft) {
   if (recipe.output.output_dir.empty()) {
     complain_missing(draft, "output_dir", "output_dir is missing: name the folder of this run");
   } else if (!draft.has("cache_dir")) {
-    Path run = Path(recipe.output.output_dir).lexically_normal();
-    if (!run.has_filename()) run = run.parent_path();
-    recipe.data.cache_dir = (run.parent_path() / ".hearth-cache").string();
+    const Path run = recipe.output.output_dir;
+    const bool named = run.has_filename() && run.filename() != ".." && run != ".";
+    recipe.data.cache_dir = (named ? run.parent_path() / ".hearth-cache" : plain(run / "../.hearth-cache")).string();
   }
+}
+
+/// One place is one text, however it was spelt: messages, the echo and the question whether a run may go on need no more.
+void write_paths_plainly(Recipe& recipe) {
+  const auto write = [](std::string& text) { text = plain(text).string(); };
+  if (recipe.model.model_name_or_path) write(*recipe.model.model_name_or_path);
+  if (recipe.model.tokenizer_name_or_path) write(*recipe.model.tokenizer_name_or_path);
+  for (Recipe::Dataset& dataset : recipe.data.datasets) write(dataset.path);
+  for (Recipe::Dataset& dataset : recipe.data.eval_dataset) write(dataset.path);
+  if (recipe.eval.domain_qa) write(recipe.eval.domain_qa->path);
+  write(recipe.data.cache_dir);
+  write(recipe.output.output_dir);
+  write(recipe.output.resume_from_checkpoint);
 }
 
 void check_model(RecipeDraft& draft) {
@@ -200,6 +213,7 @@ void fill_in(RecipeDraft& draft) {
   if (!draft.has("num_train_epochs")) train.num_train_epochs = defaults.num_train_epochs;
   if (!draft.has("weight_decay")) train.weight_decay = defaults.weight_decay;
   if (train.global_batch_size && !draft.has("gradient_accumulation_steps")) train.gradient_accumulation_steps.reset();
+  write_paths_plainly(draft.recipe);
   fill_tuning(draft);
   fill_warmup(draft, defaults);
   fill_floor(draft);

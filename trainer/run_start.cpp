@@ -74,7 +74,7 @@ std::optional<Path> checkpoint_to_continue(const Recipe& recipe, const Path& fol
   }
   if (wish == "auto" || !checkpoints(folder).empty())
     return newest_verified(folder, notes);  // begun from `wish` already
-  if (step_of(wish)) {
+  if (step_of(wish) || std::filesystem::exists(Path(wish) / "MANIFEST.json")) {
     const CheckpointReader named(wish);  // compares every digest
     return named.path();
   }

@@ -57,5 +57,14 @@ TEST_F(File, MapsEmptyFiles) {
   EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
 }
 
+TEST(Plain, KeepsThePlaceAndNothingElse) {
+  for (const auto& [spelt, place] :
+       {std::pair("a/b", "a/b"), std::pair("a/b/", "a/b"), std::pair("./a//b/.", "a/b"), std::pair("a/../b/", "a/../b"),
+        std::pair("/", "/"), std::pair("//a/", "/a"), std::pair("/a/./", "/a"), std::pair(".", "."),
+        std::pair("./", "."), std::pair("..", ".."), std::pair("", ""), std::pair("a/*.txt", "a/*.txt")}) {
+    EXPECT_EQ(plain(spelt).native(), place) << spelt;
+  }
+}
+
 }  // namespace
 }  // namespace hearth

@@ -98,6 +98,43 @@ class Train(RunTest):
         losses = [json.loads(self.good("eval", model, *words).out)["loss"] for model in ("run", "hf")]
         self.assertEqual(losses[0], losses[1])
 
+    def test_a_checkpoint_is_found_however_its_path_is_spelt(self):
+        self.good("train", self.recipe(max_steps=2))
+        (self.folder / "run/latest").symlink_to("step-2")
+        known = self.good("generate", "run/step-2", "--prompt", "Once", "-n", 8).out
+        more = self.recipe("more.yaml", model_name_or_path="run/step-2", output_dir="more", max_steps=1)
+        self.good("train", more)
+        weights = self.weights("more")
+        for k, path in enumerate(["run/step-2/", "./run//step-2/.", "more/../run/step-2", "run/latest", "run/", "run"]):
+            self.assertEqual(self.good("generate", path, "--prompt", "Once", "-n", 8).out, known)
+            self.good("inspect", path)
+            self.good("export", path, "--output", f"hf{k}/")
+            self.assertEqual(self.weights(f"hf{k}"), self.weights("run/step-2"))
+            ranks = k % 3
+            self.good("train", more, "--set", f"model_name_or_path={path}", "--set", f"output_dir=./more{k}/",
+                      ranks=ranks)
+            self.assertEqual(self.weights(f"more{k}"), weights)
+        (self.folder / "empty").mkdir()
+        self.good("export", "../run", "--output", ".", cwd=self.folder / "empty")
+        self.assertEqual(self.weights("empty"), self.weights("run"))
+        # The run goes on, too, whatever is written in front of or behind its name.
+        finished = self.good("train", more, "--set", "output_dir=./more/").out
+        self.assertIn("this run is finished", finished)
+        self.assertIn("<title>more", (self.folder / "more/report.html").read_text())
+
+    def test_a_run_begins_from_a_named_checkpoint_however_it_is_spelt(self):
+        self.good("train", self.recipe(max_steps=2, lr_scheduler_type="constant"))
+        (self.folder / "run/latest").symlink_to("step-2")
+        recipe = self.recipe("on.yaml", output_dir="on", max_steps=4, lr_scheduler_type="constant")
+        known = ""
+        for k, path in enumerate(["run/step-2", "run/step-2/", "run//./step-2/.", "run/latest", "run/"]):
+            answer = self.good("train", recipe, "--set", f"resume_from_checkpoint={path}", "--set", f"output_dir=on{k}",
+                               ranks=(0, 2, 3, 2, 0)[k])
+            self.assertIn("step 3/4", answer.out)
+            self.assertNotIn("step 2/4", answer.out)
+            known = known or self.weights("on0")
+            self.assertEqual(self.weights(f"on{k}"), known)
+
     def test_a_vocabulary_is_made_when_prepared_and_kept(self):
         shape = "{model_type: llama, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, " \
                 "num_attention_heads: 2, num_key_value_heads: 2, max_position_embeddings: 64}"

@@ -115,13 +115,13 @@ TEST(Sections, TheWordModelIsASectionOrAPath) {
 }
 
 TEST(Values, Datasets) {
-  EXPECT_EQ(read(least).data.datasets, (std::vector<Recipe::Dataset>{{"./corpus", {}, "", {}, {}}}));
+  EXPECT_EQ(read(least).data.datasets, (std::vector<Recipe::Dataset>{{"corpus", {}, "", {}, {}}}));
   const Recipe recipe = read(
       "model_name_or_path: ./model\nfinetuning_type: full\noutput_dir: runs/one\n"
       "datasets:\n  - ./a.txt\n  - {path: b/*.jsonl, format: prompt_completion, max_samples: 10, split: train,"
       " weight: 1, columns: {prompt: question, response: answer}}\n  - c.jsonl#25\n");
   ASSERT_EQ(recipe.data.datasets.size(), 3U);
-  EXPECT_EQ(recipe.data.datasets[0].path, "./a.txt");
+  EXPECT_EQ(recipe.data.datasets[0].path, "a.txt");
   EXPECT_EQ(recipe.data.datasets[1].path, "b/*.jsonl");
   EXPECT_EQ(recipe.data.datasets[1].format, Format::prompt_completion);
   EXPECT_EQ(recipe.data.datasets[1].split, "train");
@@ -130,6 +130,21 @@ TEST(Values, Datasets) {
             (std::map<std::string, std::string>{{"prompt", "question"}, {"completion", "answer"}}));
   EXPECT_EQ(recipe.data.datasets[2].path, "c.jsonl");
   EXPECT_EQ(recipe.data.datasets[2].max_samples, 25);
+}
+
+TEST(Values, OnePlaceIsOneTextHoweverItIsSpelt) {
+  const std::string rest = "finetuning_type: full\nstage: sft\n";
+  const Recipe plainly = read(rest +
+                              "model: m/step-3\ntokenizer: t\ndatasets: [a/b, {path: c}]\neval_dataset: d\n"
+                              "domain_qa: q\noutput_dir: runs/x\nresume_from_checkpoint: runs/y/step-2\n");
+  const Recipe oddly =
+      read(rest +
+           "model: ./m//step-3/\ntokenizer: t/.\ndatasets: [a/./b/, {path: .//c}]\neval_dataset: ./d/\n"
+           "domain_qa: ./q\noutput_dir: ./runs/x/\nresume_from_checkpoint: runs/y//step-2/\n");
+  EXPECT_TRUE(plainly == oddly) << resolved_yaml(plainly) << resolved_yaml(oddly);
+  EXPECT_EQ(oddly.data.cache_dir, "runs/.hearth-cache");
+  EXPECT_EQ(oddly.model.model_name_or_path, "m/step-3");
+  EXPECT_EQ(read(rest + "model: /m\ndatasets: c\noutput_dir: .\n").data.cache_dir, "../.hearth-cache");
 }
 
 TEST(Values, ModelConfigIsTypedAsYamlIs) {
@@ -172,7 +187,7 @@ TEST(Overrides, ReplaceAndReachIntoMaps) {
   EXPECT_EQ(read(least + "lr: 3\n", {"learning_rate=0.5"}).train.learning_rate, 0.5);
   EXPECT_EQ(read(least, {"train.lr=0.5", "seed=3"}).train.learning_rate, 0.5);
   EXPECT_EQ(read(least, {"optimizer.lr=0.25"}).train.learning_rate, 0.25);
-  EXPECT_EQ(read(least, {"model=./other"}).model.model_name_or_path, "./other");
+  EXPECT_EQ(read(least, {"model=./other"}).model.model_name_or_path, "other");
   EXPECT_EQ(read(least, {"datasets=[x.txt, y.txt]"}).data.datasets.size(), 2U);
   EXPECT_EQ(read(least, {"datasets=[{path: x.txt}]", "datasets.0.path=z.txt"}).data.datasets[0].path, "z.txt");
   EXPECT_EQ(read(least_from_nothing, {"model.model_config.hidden_size=32"}).model.model_config,
