@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -80,6 +82,26 @@ bool launcher_writes_to_terminal() {
   return name.substr(0, 9) == "/dev/pts/" || name.substr(0, 8) == "/dev/tty";
 }
 
+/// "AMD EPYC (family 26, model 2)".
+std::string processor() {
+  std::map<std::string, std::string> first;  // of /proc/cpuinfo: what it says of the first processor
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line) && !line.empty();) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string key = line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1);
+    first[key] = line.substr(std::min(line.find_first_not_of(" \t", colon + 1), line.size()));
+  }
+  return fmt::format("{} (family {}, model {})", first["model name"], first["cpu family"], first["model"]);
+}
+
+/// What of a device decides the bits: processor, instruction set in use, oneDNN. The description holds the last two.
+std::string kind_of(const Backend& backend) {
+  const std::string text = backend.description();  // cpu, 2 threads, avx512, oneDNN 2.6.3, bf16 products native
+  const std::size_t first = text.find(", ", text.find(", ") + 1) + 2;
+  return processor() + ", " + text.substr(first, text.rfind(", ") - first);
+}
+
 }  // namespace
 
 Environment read_environment(char** arguments) noexcept {
@@ -150,6 +172,7 @@ ChosenDevice make_device(const Environment& environment, World& world, int threa
   options.bf16_products = *products;
   ChosenDevice device{nullptr, *products};
   all_or_none(together_of(world.all()), [&] { device.backend = make_cpu_backend(options); });
+  device.kind = kind_of(*device.backend);
   return device;
 }
 

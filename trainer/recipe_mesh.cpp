@@ -93,6 +93,12 @@ void check_model(const ModelConfig& config, const MeshShape& shape, int chunks) 
   }
 }
 
+MeshShape mesh_shape(const Recipe& recipe, const ModelConfig& config, int ranks) {
+  const MeshShape shape = mesh_shape(recipe, ranks);
+  check_model(config, shape, chunks_of(recipe));
+  return shape;
+}
+
 void check_schedule(const Recipe& recipe, const MeshShape& shape, std::int64_t microbatches) {
   const int chunks = chunks_of(recipe);
   const auto rounds = static_cast<int>((microbatches + shape.data - 1) / shape.data);

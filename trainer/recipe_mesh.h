@@ -12,6 +12,8 @@ namespace hearth {
 /// The sizes of the axes on `ranks` ranks: the data axis is what the others leave. Throws Kind::usage naming key, value
 /// and ranks, and the nearest numbers of ranks that work.
 MeshShape mesh_shape(const Recipe& recipe, int ranks);
+/// The same, held against the model: see check_model.
+MeshShape mesh_shape(const Recipe& recipe, const ModelConfig& config, int ranks);
 PipelineSchedule schedule_kind(const Recipe& recipe);
 /// Chunks of each stage of the pipeline.
 int chunks_of(const Recipe& recipe);

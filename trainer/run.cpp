@@ -58,6 +58,8 @@ class Job {
   RunStart start_;
   std::unique_ptr<CheckpointReader> resumed_;
   RunModel model_;
+  Mesh mesh_;
+  Transformer transformer_;
   Prepared data_;
   std::optional<Prepared> questions_;
   DatasetRows rows_;
@@ -66,8 +68,6 @@ class Job {
   StepRows step_rows_;
   std::unique_ptr<Backend> backend_;
   Bf16Products products_ = Bf16Products::widened;
-  Mesh mesh_;
-  Transformer transformer_;
   std::unique_ptr<ModelOnMesh> on_;
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<MetricsLog> log_;
@@ -81,20 +81,6 @@ class Job {
   std::int64_t tokens_before_ = 0;
 };
 
-Prepared questions_of(const Recipe& recipe, const RunModel& model, Communicator& world) {
-  if (!model.tokenizer) fail_everywhere(Kind::usage, "domain_qa needs a tokenizer: the model's folder has none");
-  const std::int64_t longest = std::min<std::int64_t>(2048, model.config.max_positions);
-  return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, recipe.output.output_dir,
-                           *model.tokenizer, together_of(world));
-}
-
-/// The recipe's mesh, if the model can be cut so.
-MeshShape mesh_of(const Recipe& recipe, const ModelConfig& config, int ranks) {
-  const MeshShape shape = mesh_shape(recipe, ranks);
-  check_model(config, shape, chunks_of(recipe));
-  return shape;
-}
-
 Job::Job(const Recipe& recipe, const RunContext& context)
     : recipe_(recipe),
       context_(context),
@@ -102,16 +88,16 @@ Job::Job(const Recipe& recipe, const RunContext& context)
                 recipe.output.logging_steps, context.out),
       start_(start_run(recipe, context.world, context.program)),
       model_(run_model(recipe, together_of(context.world))),
-      data_(prepare_data(recipe, model_, together_of(context.world))),
-      rows_(data_.train),
-      mesh_(context.world, mesh_of(recipe, model_.config, context.world.size())),
+      mesh_(context.world, mesh_shape(recipe, model_.config, context.world.size())),
       transformer_(model_.config, recipe.train.label_smoothing_factor,
                    recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal,
-                   {.tensor = mesh_.shape().tensor, .context = mesh_.shape().context}) {
+                   {.tensor = mesh_.shape().tensor, .context = mesh_.shape().context}),
+      data_(prepare_data(recipe, model_, together_of(context.world))),
+      rows_(data_.train) {
   for (const std::string& text : start_.notes) note("note: " + text);
   if (data_.eval) eval_rows_.emplace(*data_.eval);
   if (recipe.eval.domain_qa) {
-    questions_.emplace(questions_of(recipe, model_, context.world));
+    questions_.emplace(prepare_questions(recipe, model_, together_of(context.world)));
     question_rows_.emplace(questions_->train);
   }
   all_or_none(together_of(context.world), [this] { go_on(); });
@@ -123,6 +109,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   ChosenDevice device = context.make_device(products);
   backend_ = std::move(device.backend);
   products_ = device.products;
+  for (const std::string& text : device_notes(together_of(context.world), device.kind, state_)) note("note: " + text);
   fill();
 }
 

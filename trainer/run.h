@@ -19,6 +19,7 @@ namespace hearth {
 struct ChosenDevice {
   std::unique_ptr<Backend> backend;
   Bf16Products products = Bf16Products::widened;
+  std::string kind = {};  // two devices of one kind compute the same bits; empty: not known
 };
 
 /// What the surroundings give a run.

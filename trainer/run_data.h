@@ -15,6 +15,8 @@ std::vector<DatasetSource> data_sources(const std::vector<Recipe::Dataset>& data
 DataOptions data_options(const Recipe& recipe, const ModelConfig& config);
 /// The training rows, and the held-out ones. Collective.
 Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Together& together);
+/// The questions of domain_qa. Collective. REQUIRES: the recipe has some.
+Prepared prepare_questions(const Recipe& recipe, const RunModel& model, const Together& together);
 /// Questions with answers from a file of prompt/completion rows, one row each. Collective. Throws Kind::data when one
 /// does not fit `cutoff_len` tokens.
 Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Path& side_folder,

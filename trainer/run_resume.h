@@ -1,7 +1,11 @@
-// Whether a run may go on from a checkpoint.
+// Whether a run may go on from a checkpoint, and whether it does so to the bit.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "data/dataset.h"
+#include "data/together.h"
 #include "trainer/checkpoint.h"
 #include "trainer/recipe.h"
 #include "trainer/run_model.h"
@@ -12,5 +16,9 @@ namespace hearth {
 /// without moments; keys of the recipe that may not change) and Kind::data (another config.json, other rows), naming the
 /// checkpoint, what differs, and what to do.
 void check_continues(const CheckpointReader& from, const Recipe& recipe, const RunModel& model, const Dataset& train);
+
+/// What a person should know when the ranks, or this and an earlier attempt, do not compute on one kind of device. `state`
+/// keeps every kind that a run was computed on, in order. A collective.
+std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state);
 
 }  // namespace hearth

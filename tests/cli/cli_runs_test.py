@@ -214,6 +214,17 @@ class Interrupted(RunTest):
             self.good("train", self.long_recipe(max_steps=STEPS * part // 4), ranks=ranks)
         self.assertEqual(self.weights("run"), whole)
 
+    def test_a_run_that_moves_to_other_instructions_says_so(self):
+        def held_to(isa):
+            return ("env", f"ONEDNN_MAX_CPU_ISA={isa}")
+        devices = [self.good("--version", prefix=held_to(isa)).out.splitlines()[-1] for isa in ("SSE41", "AVX2")]
+        self.good("train", self.long_recipe(max_steps=2), prefix=held_to("SSE41"))
+        out = self.good("train", self.long_recipe(max_steps=4), prefix=held_to("AVX2")).out
+        self.assertEqual("continues on" in out, devices[0] != devices[1], out)
+        if devices[0] != devices[1]:
+            self.assertRegex(out, r"computed on .*\(family .*, sse41, oneDNN .* so far and continues on .*, avx2, oneDNN .*bit")
+        self.assertNotIn("continues on", self.good("train", self.long_recipe(max_steps=6), prefix=held_to("AVX2")).out)
+
     def test_two_jobs_in_one_folder(self):
         recipe = self.long_recipe(max_steps=100000, save_steps=100000)
         process = self.started("train", recipe)

@@ -1,7 +1,12 @@
 // A run that is interrupted, killed or moved to other ranks ends in the bits of the run nobody disturbed.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "job/job.h"
 #include "trainer/checkpoint.h"
@@ -12,6 +17,9 @@ namespace {
 
 using test::JobOptions;
 using test::run_on_threads;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 
 class Resume : public testing::Test {
  protected:
@@ -31,8 +39,44 @@ class Resume : public testing::Test {
     });
   }
 
+  /// Computes some steps on devices that are called so, one kind a rank; what was said meanwhile.
+  std::string said_on(std::int64_t steps, const std::vector<std::string>& kinds) {
+    JobOptions o = options(4);
+    o.steps = steps;
+    char* text = nullptr;
+    std::size_t size = 0;
+    std::FILE* out = ::open_memstream(&text, &size);
+    run_on_threads(static_cast<int>(kinds.size()), folder_.path(), "moved", o, [&](RunContext& context) {
+      const std::string kind = kinds[static_cast<std::size_t>(context.world.rank())];
+      context.make_device = [make = context.make_device, kind](std::optional<Bf16Products> products) {
+        ChosenDevice device = make(products);
+        device.kind = kind;
+        return device;
+      };
+      context.progress = ProgressStyle::lines;
+      context.out = out;
+    });
+    std::fclose(out);
+    const std::string said(text, size);
+    std::free(text);
+    return said;
+  }
+
   test::Folder folder_;
 };
+
+TEST_F(Resume, OnAnotherKindOfProcessorItSaysSo) {
+  EXPECT_THAT(said_on(2, {"A, avx2"}), Not(HasSubstr("processor")));
+  EXPECT_THAT(said_on(3, {"A, avx2", "A, avx2"}), Not(HasSubstr("not to the bit")));
+  EXPECT_THAT(said_on(4, {"B, avx512"}), HasSubstr("note: this run was computed on A, avx2 so far and continues on B, avx512"));
+  EXPECT_THAT(said_on(5, {"B, avx512"}), Not(HasSubstr("not to the bit")));
+  EXPECT_THAT(said_on(6, {"B, avx512", "B, avx512", "C"}),
+              AllOf(HasSubstr("different kinds of processor (rank 0: B, avx512; rank 2: C)"),
+                    Not(HasSubstr("this run was computed on"))));
+  EXPECT_THAT(said_on(7, {"A, avx2"}), HasSubstr("computed on B, avx512 so far and continues on A, avx2"));
+  const CheckpointReader last(folder_.path() / "moved" / "step-7");
+  EXPECT_EQ(last.state().more.at("devices"), nlohmann::json({"A, avx2", "B, avx512", "A, avx2"}));
+}
 
 TEST_F(Resume, TwoRanksThenOneThenThreeThenFour) {
   run_on_threads(2, folder_.path(), "whole", options());
