@@ -107,7 +107,7 @@ TEST_F(Rectangles, digits_changed_at_random) {
   const std::size_t begin = text_.find("\"tensors\"");
   std::uint64_t drawn = 0;
   int refused = 0;
-  for (int round = 0; round < 5000; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     std::string text = text_;
     for (auto changes = key.below(3, drawn++) + 1; changes > 0;) {
       const std::size_t at = begin + key.below(text.size() - begin, drawn++);
@@ -134,8 +134,8 @@ TEST_F(Rectangles, digits_changed_at_random) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 1000);
-  EXPECT_LT(refused, 5000);
+  EXPECT_GT(refused, 200);
+  EXPECT_LT(refused, 2000);
 }
 
 TEST(ManifestCounts, more_elements_than_there_are_numbers) {
