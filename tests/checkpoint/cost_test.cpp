@@ -55,17 +55,18 @@ std::uint64_t sent(const Communicator& world) {
 
 TEST(CheckpointCost, nothing_passes_through_one_rank) {
   std::vector<Matrices> all;
+  all.reserve(ranks);
   for (int rank = 0; rank < ranks; ++rank) all.push_back(matrices(rank));
   const Folder folder;
   Scene(1).save_from(ranks, folder.path(), 1);  // HDF5 and the digests come into memory
   const std::int64_t before = peak();
   ThreadWorld(ranks).run([&](Communicator& world) {
-    SavedPiece piece{"matrix", {height, width}, place_of(world.rank()), {}, {}, {}};
-    Tensor* const tensors[] = {&piece.weight, &piece.first_moment, &piece.second_moment};
-    for (std::size_t role = 0; role < roles.size(); ++role) {
-      *tensors[role] = Tensor(all[static_cast<std::size_t>(world.rank())][role].data(), Dtype::f32, {height, columns});
-      tensors[role]->pitch = pitch;
-    }
+    const auto view = [&](Role role) {
+      auto& matrix = all[static_cast<std::size_t>(world.rank())][static_cast<std::size_t>(role)];
+      return Tensor(matrix.data(), Dtype::f32, {height, pitch}).column_slice(0, columns);
+    };
+    const SavedPiece piece{"matrix",           {height, width},          place_of(world.rank()),
+                           view(Role::weight), view(Role::first_moment), view(Role::second_moment)};
     const SaveResult saved =
         save_checkpoint(world, folder.path(), Scene(1).state(7), std::span<const SavedPiece>(&piece, 1), {}, {});
     EXPECT_TRUE(saved.committed) << saved.text;
