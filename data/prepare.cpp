@@ -27,10 +27,9 @@ struct Loaded {
   }
 };
 
-Loaded load(const std::vector<DatasetSource>& datasets, const DataOptions& options, const Encoder* encoder,
-            const Together& together) {
+Loaded load(Sources sources, const DataOptions& options, const Encoder* encoder, const Together& together) {
   Loaded loaded;
-  all_or_none(together, [&] { loaded.sources = find_sources(datasets); });
+  loaded.sources = std::move(sources);
   const StoreRequest request = {&loaded.sources, encoder, options.rules, options.vocabulary};
   loaded.store = open_or_build_store(options.cache_dir, request, together);
   return loaded;
@@ -299,9 +298,11 @@ std::vector<std::string> complaints(const DataOptions& options) {
 
 Prepared prepare(const DataOptions& options, const Encoder* encoder, const Together& together) {
   for (const std::string& complaint : complaints(options)) fail_everywhere(Kind::usage, "{}", complaint);
-  const Loaded data = load(options.datasets, options, encoder, together);
+  const Loaded data =
+      load(options.found ? *options.found : find_sources(options.datasets, together), options, encoder, together);
   const bool other_eval = !options.eval_datasets.empty();
-  const Loaded eval_data = other_eval ? load(options.eval_datasets, options, encoder, together) : data;
+  const Loaded eval_data =
+      other_eval ? load(find_sources(options.eval_datasets, together), options, encoder, together) : data;
   std::optional<Prepared> prepared;
   all_or_none(together,
               [&] { prepared.emplace(Draft(data, eval_data, options).prepared(encoder, together.part == 0)); });

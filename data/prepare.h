@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,7 @@ enum class BadRows { error, drop };
 
 struct DataOptions {
   std::vector<DatasetSource> datasets;
+  std::shared_ptr<const Sources> found;  // find_sources(datasets), where the caller has it; null: done here
   std::vector<DatasetSource> eval_datasets;
   DocumentRules rules = {DataStage::sft, false};
   std::int64_t cutoff_len = 2048;  // tokens a row

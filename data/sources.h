@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "data/format.h"
 #include "data/row.h"
+#include "data/together.h"
 
 namespace hearth {
 
@@ -45,9 +46,10 @@ struct Sources {
   std::vector<SourceNotes> notes;  // one for each dataset
 };
 
-/// Finds and reads every file once (digest, size, format of its rows). The same on every rank. Throws Kind::usage for a
-/// request that cannot be met (weight, split of a file, unknown column, format not there yet) and Kind::data for paths
-/// that are missing or hold no data, and for rows that fit no format or two.
-Sources find_sources(const std::vector<DatasetSource>& datasets);
+/// Finds every file and reads it once (digest, size, format of its rows): a collective of parts that share the work, and
+/// all get the same. Throws Kind::usage for a request that cannot be met (weight, split of a file, unknown column, format
+/// not there yet) and Kind::data for paths that are missing or hold no data, for rows that fit no format or two, and when
+/// the parts do not see the same files.
+Sources find_sources(const std::vector<DatasetSource>& datasets, const Together& together = {});
 
 }  // namespace hearth

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -130,9 +131,13 @@ std::shared_ptr<const TokenStore> open_or_build_store(const Path& cache_dir, con
   std::error_code ignored;
   const bool there = fs::exists(store / store_files::manifest_name, ignored);
   if (together.from_first(there ? 1 : 0) == 0) build(cache_dir, store, key, request, together);
+  const auto place = std::find(together.same_files.begin(), together.same_files.end(), together.part);
+  const store_files::Share share = {static_cast<std::size_t>(place - together.same_files.begin()),
+                                    together.same_files.size()};
+  all_or_none(together, [&] { store_files::verified(store, share); });  // all of it, before a part opens any of it
   std::shared_ptr<const TokenStore> opened;
   all_or_none(together, [&] {
-    opened = std::make_shared<const TokenStore>(store);
+    opened = std::make_shared<const TokenStore>(store, TokenStore::Digests::compared);
     if (opened->key() != key)
       fail(Kind::data, "{} is the token store of other data; remove its folder", store.string());
   });

@@ -1,5 +1,6 @@
 #include "data/store_files.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -31,7 +32,7 @@ void check_name(const std::string& name, const Path& where) {
   }
 }
 
-void check_file(const Path& path, std::uintmax_t size, const std::string& digest) {
+void check_size(const Path& path, std::uintmax_t size) {
   std::error_code error;
   if (!fs::is_regular_file(fs::symlink_status(path, error)))
     fail(Kind::data, "{} is listed in its manifest and is not there", path.string());
@@ -40,11 +41,32 @@ void check_file(const Path& path, std::uintmax_t size, const std::string& digest
     fail(Kind::data,
          "{} has {} bytes, its manifest says {}: the token store is damaged; remove its folder and prepare again",
          path.string(), actual, size);
+}
+
+void check_digest(const Path& path, const std::string& digest) {
   if (sha384_of_file(path) != digest)
     fail(Kind::data,
          "{} is not what its manifest says (SHA-384 differs): the token store is damaged; remove its folder and "
          "prepare again",
          path.string());
+}
+
+struct Listed {
+  std::string name;
+  std::uintmax_t size = 0;
+  std::string digest;
+};
+
+/// The largest files first, each to the sharer that has least to do.
+void check_digests(const Path& folder, std::vector<Listed> files, Share share) {
+  std::stable_sort(files.begin(), files.end(), [](const Listed& a, const Listed& b) { return a.size > b.size; });
+  std::vector<std::uintmax_t> load(share.sharers, 0);
+  for (const Listed& file : files) {
+    const auto least = std::min_element(load.begin(), load.end());
+    if (least == load.end()) return;
+    if (static_cast<std::size_t>(least - load.begin()) == share.index) check_digest(folder / file.name, file.digest);
+    *least += file.size + 1;
+  }
 }
 
 }  // namespace
@@ -111,20 +133,25 @@ BadRow bad_row_from(std::string_view json, const std::string& where) {
   });
 }
 
-void write_manifest(const Path& folder, const std::string& key, int parts, const std::vector<std::string>& files) {
+void write_manifest(const Path& folder, const std::string& key, int parts, const std::vector<std::string>& files,
+                    const std::map<std::string, std::string>& known) {
   Json list = Json::array();
   for (const std::string& name : files) {
-    list.push_back({{"name", name}, {"size", fs::file_size(folder / name)}, {"sha384", sha384_of_file(folder / name)}});
+    const auto digest = known.find(name);
+    list.push_back({{"name", name},
+                    {"size", fs::file_size(folder / name)},
+                    {"sha384", digest == known.end() ? sha384_of_file(folder / name) : digest->second}});
   }
   const Json content = {{"format", format}, {"version", version}, {"key", key}, {"parts", parts}, {"files", list}};
   write_file(folder / manifest_name, content.dump(1) + "\n");
 }
 
-Manifest verified(const Path& folder) {
+Manifest verified(const Path& folder, Share share) {
   const Path path = folder / manifest_name;
   if (!fs::exists(path))
     fail(Kind::data, "{} is no complete token store: it has no {}", folder.string(), manifest_name);
   std::set<std::string> listed = {manifest_name};
+  std::vector<Listed> files;
   const Manifest found = parsed(read_text(path), path.string(), [&](const Json& content) {
     if (content.at("format").get<std::string>() != format)
       fail(Kind::data, "{} is not the manifest of a token store", path.string());
@@ -136,7 +163,8 @@ Manifest verified(const Path& folder) {
       const auto name = file.at("name").get<std::string>();
       check_name(name, path);
       if (!listed.insert(name).second) fail(Kind::data, "{} lists {} twice", path.string(), name);
-      check_file(folder / name, file.at("size").get<std::uintmax_t>(), file.at("sha384").get<std::string>());
+      files.push_back({name, file.at("size").get<std::uintmax_t>(), file.at("sha384").get<std::string>()});
+      check_size(folder / name, files.back().size);
     }
     return Manifest{content.at("key").get<std::string>(), content.at("parts").get<int>()};
   });
@@ -152,6 +180,7 @@ Manifest verified(const Path& folder) {
   for (const char* name : {index_name, bad_rows_name, counts_name}) {
     if (!listed.contains(name)) fail(Kind::data, "{} does not list {}", path.string(), name);
   }
+  check_digests(folder, files, share);
   return found;
 }
 

@@ -1,6 +1,7 @@
 // The files of a token store that are not HDF5: counts, bad rows, the manifest. For token_store and store_writer.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,14 +29,23 @@ void add(std::vector<DatasetCounts>& into, const std::vector<DatasetCounts>& mor
 std::string json_of(const BadRow& row);
 BadRow bad_row_from(std::string_view json, const std::string& where);
 
-/// Writes the manifest over the named files of a folder and syncs the folder.
-void write_manifest(const Path& folder, const std::string& key, int parts, const std::vector<std::string>& files);
+/// Writes the manifest over the named files of a folder and syncs the folder. `known`: digests by name; others are found
+/// out.
+void write_manifest(const Path& folder, const std::string& key, int parts, const std::vector<std::string>& files,
+                    const std::map<std::string, std::string>& known = {});
 struct Manifest {
   std::string key;
   int parts = 0;
 };
-/// Reads the manifest and compares every file with it. Throws Kind::data naming what is wrong: no manifest, an unknown
-/// version, a file missing, not listed, of another size or with another digest.
-Manifest verified(const Path& folder);
+/// Which digests are compared: those of the files that fall to the first, second, ... of so many sharers. With none of
+/// them, sizes alone are.
+struct Share {
+  std::size_t index = 0;
+  std::size_t sharers = 1;
+};
+/// Reads the manifest and compares the files with it: the names and sizes of all, and the digests of a share. Throws
+/// Kind::data naming what is wrong: no manifest, an unknown version, a file missing, not listed, of another size or with
+/// another digest.
+Manifest verified(const Path& folder, Share share);
 
 }  // namespace hearth::store_files

@@ -131,6 +131,7 @@ class PartWriter {
     file.close();
     bad_.commit();
     write_file(folder_ / part_file(part_, ".counts.json"), store_files::json_of(counts_));
+    write_file(folder_ / part_file(part_, ".sha384"), sha384_of_file(folder_ / store_files::part_name(part_)));
   }
 
  private:
@@ -276,6 +277,7 @@ void join_parts(const Path& folder, const std::string& key, int parts) {
   std::vector<hdf5::OutputFile::Piece> tokens, labels;
   std::vector<DatasetCounts> counts;
   std::vector<std::string> files = {store_files::index_name, store_files::bad_rows_name, store_files::counts_name};
+  std::map<std::string, std::string> digests;  // of the parts, by those who wrote them
   OutFile bad(folder / store_files::bad_rows_name);
   for (int k = 0; k < parts; ++k) {
     const std::string name = store_files::part_name(k);
@@ -291,6 +293,8 @@ void join_parts(const Path& folder, const std::string& key, int parts) {
     fs::remove(folder / part_file(k, ".bad.jsonl"));
     fs::remove(part_counts);
     files.push_back(name);
+    digests[name] = read_text(folder / part_file(k, ".sha384"));
+    fs::remove(folder / part_file(k, ".sha384"));
   }
   hdf5::OutputFile index(folder / store_files::index_name);
   index.attribute("format", std::string(store_files::format));
@@ -302,7 +306,7 @@ void join_parts(const Path& folder, const std::string& key, int parts) {
   index.close();
   bad.commit();
   write_file(folder / store_files::counts_name, store_files::json_of(counts));
-  store_files::write_manifest(folder, key, parts, files);
+  store_files::write_manifest(folder, key, parts, files, digests);
 }
 
 }  // namespace hearth

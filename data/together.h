@@ -9,11 +9,13 @@
 
 namespace hearth {
 
-/// Part `part` of `parts`. `sum` and `gather` are collectives: every part calls the same ones in the same order, so each
+/// Part `part` of `parts`. Some of them may see the very same files, byte for byte (one kernel, one view of its file
+/// systems): these share the work of reading and verifying what all of them use. `sum` and `gather` are collectives: every part calls the same ones in the same order, so each
 /// is a barrier too.
 struct Together {
   int part = 0;
   int parts = 1;
+  std::vector<int> same_files = {0};  // the parts that see the same files as this one, itself among them, ascending
   /// The sum of what the parts gave, on every part. Sums stay below 2^53 in size.
   std::function<std::int64_t(std::int64_t)> sum = [](std::int64_t mine) { return mine; };
   /// What the parts gave, in their order, on every part. Texts may be empty and of different lengths.

@@ -31,8 +31,9 @@ class TokenStore::Part {
   std::span<const std::int32_t> tokens_, labels_;
 };
 
-TokenStore::TokenStore(const Path& folder) : folder_(folder) {
-  const store_files::Manifest manifest = store_files::verified(folder);
+TokenStore::TokenStore(const Path& folder, Digests digests) : folder_(folder) {
+  const store_files::Manifest manifest =
+      store_files::verified(folder, {0, digests == Digests::compare ? std::size_t{1} : std::size_t{0}});
   key_ = manifest.key;
   counts_ = store_files::counts_from(read_text(folder / store_files::counts_name),
                                      (folder / store_files::counts_name).string());

@@ -47,9 +47,11 @@ struct BadRow {
 /// gives lives as long as it does. Reading is safe from several threads.
 class TokenStore {
  public:
+  /// Whether every digest is compared here, or was by the caller or the parts that share its files, a moment ago.
+  enum class Digests { compare, compared };
   /// Throws Kind::data when the folder is no store, or a file of it is not what the manifest says, or its contents do
   /// not agree with each other.
-  explicit TokenStore(const Path& folder);
+  explicit TokenStore(const Path& folder, Digests digests = Digests::compare);
   ~TokenStore();
   TokenStore(const TokenStore&) = delete;
   TokenStore& operator=(const TokenStore&) = delete;

@@ -168,20 +168,18 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
   const Path folder = target.parent_path() / fmt::format(".{}.{}.tmp", target.filename().string(), pid);
   std::optional<Aside> aside;
   ExportReport report;
-  {
-    const OpenedModel opened = open_model(model_or_run, world);
-    report.dtype = options.dtype.value_or(opened.dtype());
-    report.parameters = opened.config().parameters();
-    all_or_none(together, [&] {
-      if (!world.first()) return;
-      aside.emplace(target, folder);
-      report.files = write_folder(opened, folder, report.dtype, options.shard_bytes);
-    });
-  }
+  OpenedModel opened = open_model(model_or_run, world);
+  report.dtype = options.dtype.value_or(opened.dtype());
+  report.parameters = opened.config().parameters();
+  all_or_none(together, [&] {
+    if (!world.first()) return;
+    aside.emplace(target, folder);
+    report.files = write_folder(opened, folder, report.dtype, options.shard_bytes);
+  });
   load.capacity = 256;
   load.dtype = report.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
   if (world.size() > 1) load.zero_stage = 3;  // no rank holds a whole model
-  LoadedModel trained(model_or_run, load, environment, world);
+  LoadedModel trained(std::move(opened), load, environment, world);
   {
     LoadedModel reread(folder, load, environment, world);
     compare(trained, reread, together, report);

@@ -126,9 +126,11 @@ void apply_setting(const std::string& word, LoadOptions& load) {
 }
 
 OpenedModel open_model(const Path& model_or_run, World& world) {
-  std::optional<OpenedModel> opened;
-  all_or_none(together_of(world.all()), [&] { opened.emplace(model_or_run); });
-  return std::move(*opened);
+  OpenedModel opened(model_or_run, together_on_files_of(world.all()));
+  if (world.first()) {
+    for (const std::string& note : opened.notes()) fmt::print(stderr, "note: {}\n", note);
+  }
+  return opened;
 }
 
 Dtype compute_dtype(const std::string& name) {

@@ -49,7 +49,7 @@ class LoadedModel {
   ModelOnMesh on;
 };
 
-/// Opened on every rank, or on none.
+/// Opened on every rank, or on none. What a person should know about it goes to standard error.
 OpenedModel open_model(const Path& model_or_run, World& world);
 /// "f32" or "bf16" of a --dtype; Kind::usage for others.
 Dtype compute_dtype(const std::string& name);

@@ -67,7 +67,7 @@ Prepared prepare_file(const std::string& path, std::int64_t cutoff, const Opened
   options.vocabulary = model.config().vocabulary;
   options.cache_dir = cache;
   options.side_folder = cache;
-  const Together together = together_of(world.all());
+  const Together together = together_on_files_of(world.all());
   if (!model.tokenizer()) return prepare(options, nullptr, together);
   const TokenizerEncoder encoder(*model.tokenizer());
   return prepare(options, &encoder, together);
@@ -125,7 +125,7 @@ int verb_eval(const Words& words, Environment& environment) {
   }
   if (options.has("qa")) {
     const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache.path(), cache.path(),
-                                                 tokenizer_of(model.opened), together_of(world.all()));
+                                                 tokenizer_of(model.opened), together_on_files_of(world.all()));
     const auto matches = exact_matches(model.on.pipeline, DatasetRows(questions.train));
     const auto right = std::count(matches.begin(), matches.end(), true);
     result["questions"] = matches.size();

@@ -33,8 +33,8 @@ std::string weight_digest(const CheckpointReader& checkpoint) {
   return digest.hex();
 }
 
-void inspect_checkpoint(const Path& path) {
-  const CheckpointReader checkpoint(path);
+void inspect_checkpoint(const Path& path, Verify verify = Verify::all) {
+  const CheckpointReader checkpoint(path, verify);
   const Manifest& manifest = checkpoint.manifest();
   std::uint64_t bytes = 0;
   for (const auto& [name, file] : manifest.files) bytes += static_cast<std::uint64_t>(file.bytes);
@@ -72,7 +72,7 @@ void inspect_run(const Path& path, const RunRecord& record) {
   const auto newest = newest_verified(path, complaints);
   for (const std::string& complaint : complaints) fmt::print("  note           {}\n", complaint);
   fmt::print("  checkpoints    {}\n", checkpoints(path).size());
-  if (newest) inspect_checkpoint(*newest);
+  if (newest) inspect_checkpoint(*newest, Verify::nothing);  // it was just verified
 }
 
 }  // namespace

@@ -69,8 +69,11 @@ int verb_prepare(const Words& words, Environment& environment) {
       for (const std::string& note : notes) fmt::print("note: {}\n", note);
     }
   }
-  const Together together = together_of(world.all());
+  const Together together = together_on_files_of(world.all());
   const RunModel model = run_model(recipe, together);
+  if (world.first()) {
+    for (const std::string& note : model.notes) fmt::print("note: {}\n", note);
+  }
   const Prepared prepared = prepare_data(recipe, model, together);
   if (!world.first()) return 0;
   fmt::print("{}", prepared.counts.text());

@@ -43,23 +43,42 @@ std::optional<std::string> carried_file(const CarriedFiles& files, std::string_v
   return found->second;
 }
 
-OpenedModel::OpenedModel(const Path& model_or_run) {
+Path place_of_model(const Path& model_or_run, std::vector<std::string>& notes) {
   const Path path = plain(model_or_run);
   if (!std::filesystem::exists(path)) fail(Kind::data, "there is no model at {}: no such folder", path.string());
   if (!std::filesystem::is_directory(path)) {
     fail(Kind::data, "{} is a file; name the folder of a model, a checkpoint or a run", path.string());
   }
   if (std::filesystem::exists(path / "MANIFEST.json")) {
-    open_checkpoint(path);
-  } else if (std::filesystem::exists(path / "config.json")) {
-    open_folder(path);
+    const CheckpointReader whole(path);  // compares every digest
+    return path;
+  }
+  if (std::filesystem::exists(path / "config.json")) return path;
+  const auto newest = newest_verified(path, notes);
+  if (newest) return *newest;
+  fail(Kind::data, "{} holds no model: neither config.json with weights, nor a checkpoint of a run", path.string());
+}
+
+OpenedModel::OpenedModel(const Path& model_or_run) {
+  const Path place = place_of_model(model_or_run, notes_);
+  open(place);
+}
+
+OpenedModel::OpenedModel(const Path& model_or_run, const Together& together) {
+  const bool first = together.part == together.same_files.front();
+  Path place;
+  all_or_none(together, [&] {
+    if (first) place = place_of_model(model_or_run, notes_);
+  });
+  const std::string found = together.gather(place.string()).at(static_cast<std::size_t>(together.same_files.front()));
+  all_or_none(together, [&] { open(found); });
+}
+
+void OpenedModel::open(const Path& place) {
+  if (std::filesystem::exists(place / "MANIFEST.json")) {
+    open_checkpoint(place);
   } else {
-    std::vector<std::string> complaints;
-    const auto newest = newest_verified(path, complaints);
-    if (!newest) {
-      fail(Kind::data, "{} holds no model: neither config.json with weights, nor a checkpoint of a run", path.string());
-    }
-    open_checkpoint(*newest);
+    open_folder(place);
   }
   read_end_tokens();
 }
@@ -75,7 +94,7 @@ void OpenedModel::open_folder(const Path& folder) {
 
 void OpenedModel::open_checkpoint(const Path& folder) {
   name_ = folder.string();
-  checkpoint_ = std::make_unique<CheckpointReader>(folder);
+  checkpoint_ = std::make_unique<CheckpointReader>(folder, Verify::nothing);
   const auto config = checkpoint_->carried("config.json");
   if (!config) fail(Kind::integrity, "{} has no config.json", folder.string());
   config_ = hf::parse_config(*config, (folder / "config.json").string());

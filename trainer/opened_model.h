@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/together.h"
 #include "data/tokenizer/tokenizer.h"
 #include "model/hf/weight_files.h"
 #include "trainer/checkpoint.h"
@@ -19,6 +20,8 @@ class OpenedModel {
   /// Opens and checks; reads no weights yet. Throws Kind::data (no model there, broken files), Kind::integrity (a
   /// checkpoint that does not verify).
   explicit OpenedModel(const Path& model_or_run);
+  /// The same on every part, or on none; of the parts that see the same files one compares the digests. Collective.
+  OpenedModel(const Path& model_or_run, const Together& together);
 
   const ModelConfig& config() const { return config_; }
   /// The dtype it is meant to be computed in: of the stored weights, or of the run's recipe.
@@ -31,6 +34,9 @@ class OpenedModel {
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
   /// Every small file of the folder that belongs to the model, for carrying over: name, bytes.
   const CarriedFiles& files() const { return files_; }
+  /// What a person should know: newer checkpoints that were passed over, and why. Of parts that share their files the first
+  /// has them.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// Null for a Hugging Face folder.
   const CheckpointReader* checkpoint() const { return checkpoint_.get(); }
   const hf::WeightFiles* weights() const { return weights_.get(); }
@@ -38,6 +44,7 @@ class OpenedModel {
   void fill(Groups& groups) const;
 
  private:
+  void open(const Path& place);
   void open_folder(const Path& folder);
   void open_checkpoint(const Path& folder);
   void read_end_tokens();
@@ -49,6 +56,7 @@ class OpenedModel {
   std::optional<Tokenizer> tokenizer_;
   std::vector<std::int32_t> end_tokens_;
   CarriedFiles files_;
+  std::vector<std::string> notes_;
 };
 
 /// The small files of a model folder that a run carries along: tokenizer and its settings, generation_config.json.

@@ -54,6 +54,7 @@ class Job {
 
   const Recipe& recipe_;
   const RunContext& context_;
+  Together together_;
   Progress progress_;
   RunStart start_;
   std::unique_ptr<CheckpointReader> resumed_;
@@ -84,23 +85,25 @@ class Job {
 Job::Job(const Recipe& recipe, const RunContext& context)
     : recipe_(recipe),
       context_(context),
+      together_(together_on_files_of(context.world)),
       progress_(context.world.rank() == 0 ? context.progress : ProgressStyle::none, context.colors,
                 recipe.output.logging_steps, context.out),
       start_(start_run(recipe, context.world, context.program)),
-      model_(run_model(recipe, together_of(context.world))),
+      model_(run_model(recipe, together_)),
       mesh_(context.world, mesh_shape(recipe, model_.config, context.world.size())),
       transformer_(model_.config, recipe.train.label_smoothing_factor,
                    recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal,
                    {.tensor = mesh_.shape().tensor, .context = mesh_.shape().context}),
-      data_(prepare_data(recipe, model_, together_of(context.world))),
+      data_(prepare_data(recipe, model_, together_)),
       rows_(data_.train) {
   for (const std::string& text : start_.notes) note("note: " + text);
+  for (const std::string& text : model_.notes) note("note: " + text);
   if (data_.eval) eval_rows_.emplace(*data_.eval);
   if (recipe.eval.domain_qa) {
-    questions_.emplace(prepare_questions(recipe, model_, together_of(context.world)));
+    questions_.emplace(prepare_questions(recipe, model_, together_));
     question_rows_.emplace(questions_->train);
   }
-  all_or_none(together_of(context.world), [this] { go_on(); });
+  all_or_none(together_, [this] { go_on(); });
   std::optional<Bf16Products> products;
   if (resumed_) {
     products = state_.more.value("bf16_products", "widened") == "native" ? Bf16Products::native : Bf16Products::widened;
@@ -109,7 +112,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   ChosenDevice device = context.make_device(products);
   backend_ = std::move(device.backend);
   products_ = device.products;
-  for (const std::string& text : device_notes(together_of(context.world), device.kind, state_)) note("note: " + text);
+  for (const std::string& text : device_notes(together_, device.kind, state_)) note("note: " + text);
   fill();
 }
 
@@ -374,7 +377,7 @@ ReportFacts Job::facts() const {
 Path Job::report() {
   log_.reset();
   Path written;
-  all_or_none(together_of(context_.world), [&] {
+  all_or_none(together_, [&] {
     if (first()) written = write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
   });
   return written;

@@ -76,6 +76,7 @@ DataOptions data_options(const Recipe& recipe, const ModelConfig& config) {
 Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Together& together) {
   DataOptions options;
   all_or_none(together, [&] { options = data_options(recipe, model.config); });
+  options.found = model.sources;
   return prepare_with(options, model.tokenizer, together);
 }
 

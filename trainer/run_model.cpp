@@ -15,9 +15,8 @@ namespace {
 constexpr const char* end_of_text = "<|endoftext|>";
 
 /// Makes a byte-level BPE of the recipe's own texts in a folder, unless it is there.
-void train_tokenizer(const Recipe& recipe, const Path& folder) {
+void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& folder) {
   const Path made_from = folder / "made_from.txt";
-  const Sources sources = find_sources(data_sources(recipe.data.datasets, recipe));
   std::string content =
       fmt::format("{} entries, of the texts with these SHA-384\n", *recipe.model.tokenizer_vocab_size);
   for (const SourceFile& file : sources.files) content += file.sha384 + "\n";
@@ -65,11 +64,9 @@ std::optional<Path> chosen_tokenizer(const Recipe& recipe) {
   return std::nullopt;
 }
 
-/// What one rank does by itself.
-RunModel opened_model(const Recipe& recipe) {
-  RunModel model;
-  if (!recipe.from_nothing()) {
-    model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path);
+/// Fills in what follows from the base and the recipe; what one rank does by itself.
+void complete(RunModel& model, const Recipe& recipe) {
+  if (model.base) {
     model.config = model.base->config();
     model.tokenizer = model.base->tokenizer();
     model.files = model.base->files();
@@ -95,19 +92,23 @@ RunModel opened_model(const Recipe& recipe) {
   if (!carried_file(model.files, "generation_config.json")) {
     model.files.emplace_back("generation_config.json", hf::generation_json(model.config));
   }
-  return model;
 }
 
 }  // namespace
 
 RunModel run_model(const Recipe& recipe, const Together& together) {
+  std::shared_ptr<const Sources> sources;
+  if (recipe.model.tokenizer_vocab_size) {
+    sources = std::make_shared<const Sources>(find_sources(data_sources(recipe.data.datasets, recipe), together));
+    all_or_none(together, [&] {
+      if (together.part == 0) train_tokenizer(recipe, *sources, Path(recipe.output.output_dir) / "tokenizer");
+    });
+  }
   RunModel model;
-  all_or_none(together, [&] {
-    if (together.part == 0 && recipe.model.tokenizer_vocab_size) {
-      train_tokenizer(recipe, Path(recipe.output.output_dir) / "tokenizer");
-    }
-  });
-  all_or_none(together, [&] { model = opened_model(recipe); });
+  if (!recipe.from_nothing()) model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path, together);
+  all_or_none(together, [&] { complete(model, recipe); });
+  if (model.base) model.notes = model.base->notes();
+  model.sources = std::move(sources);
   return model;
 }
 

@@ -3,7 +3,10 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "data/sources.h"
 #include "data/together.h"
 #include "trainer/opened_model.h"
 #include "trainer/recipe.h"
@@ -12,9 +15,11 @@ namespace hearth {
 
 struct RunModel {
   ModelConfig config;
-  std::unique_ptr<OpenedModel> base;   // null when weights are fresh
-  std::optional<Tokenizer> tokenizer;  // nothing: rows bring their ids
-  CarriedFiles files;                  // what checkpoints and exports carry along, config.json included
+  std::unique_ptr<OpenedModel> base;       // null when weights are fresh
+  std::optional<Tokenizer> tokenizer;      // nothing: rows bring their ids
+  CarriedFiles files;                      // what checkpoints and exports carry along, config.json included
+  std::vector<std::string> notes;          // what a person should know about the base
+  std::shared_ptr<const Sources> sources;  // of the datasets, where a tokenizer was trained on them; else null
 };
 
 /// Opens the model of a recipe, or makes one of its model_config; trains a tokenizer first where the recipe asks for

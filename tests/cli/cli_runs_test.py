@@ -222,7 +222,7 @@ class Interrupted(RunTest):
         out = self.good("train", self.long_recipe(max_steps=4), prefix=held_to("AVX2")).out
         self.assertEqual("continues on" in out, devices[0] != devices[1], out)
         if devices[0] != devices[1]:
-            self.assertRegex(out, r"computed on .*\(family .*, sse41, oneDNN .* so far and continues on .*, avx2, oneDNN .*bit")
+            self.assertRegex(out, r"on .*\(family .*, sse41, oneDNN .* so far and continues on .*, avx2, oneDNN .*bit")
         self.assertNotIn("continues on", self.good("train", self.long_recipe(max_steps=6), prefix=held_to("AVX2")).out)
 
     def test_two_jobs_in_one_folder(self):
@@ -252,6 +252,12 @@ class Broken(RunTest):
         whole = self.weights("run")
         self.assertEqual(self.checkpoints(), [5, 10])
         self.flip(10)
+        for ranks, words in [(0, ["generate", "run", "--prompt", "a", "-n", 1]),
+                             (0, ["export", "run", "--output", "five"]),
+                             (2, ["eval", "run", "--data", "corpus.txt", "--cutoff-len", 64])]:
+            self.assertEqual(self.good(*words, ranks=ranks).err.count("note: run/step-10 is not used"), 1)
+        base = self.recipe("base.yaml", model_name_or_path="run", output_dir="base", max_steps=1)
+        self.assertEqual(self.good("train", base).out.count("note: run/step-10 is not used"), 1)
         answer = self.good("train", recipe)
         self.assertIn("run/step-10 is not used", answer.out)
         self.assertIn("continuing from run/step-5", answer.out)

@@ -83,7 +83,7 @@ std::string compressed(std::string_view content) {
   return out;
 }
 
-void as_parts(int parts, const std::function<void(const Together&)>& work) {
+void as_parts(int parts, const std::function<void(const Together&)>& work, int hosts) {
   Adder adder(parts);
   Board board(adder, parts);
   std::vector<std::optional<Error>> errors(static_cast<std::size_t>(parts));
@@ -91,8 +91,14 @@ void as_parts(int parts, const std::function<void(const Together&)>& work) {
   for (int part = 0; part < parts; ++part) {
     threads.emplace_back([&, part] {
       try {
-        work({part, parts, [&](std::int64_t mine) { return adder.sum(mine); },
-              [&, part](std::string_view mine) { return board.gather(part, mine); }});
+        Together together;
+        together.part = part;
+        together.parts = parts;
+        together.same_files.clear();
+        for (int p = part % hosts; p < parts; p += hosts) together.same_files.push_back(p);
+        together.sum = [&](std::int64_t mine) { return adder.sum(mine); };
+        together.gather = [&, part](std::string_view mine) { return board.gather(part, mine); };
+        work(together);
       } catch (const Error& error) {
         errors[static_cast<std::size_t>(part)] = error;
       }
@@ -103,6 +109,8 @@ void as_parts(int parts, const std::function<void(const Together&)>& work) {
     ASSERT_EQ(error.has_value(), errors[0].has_value()) << "an error reached only some of the parts";
     if (error) {
       ASSERT_EQ(error->text(), errors[0]->text());
+      ASSERT_EQ(error->speaker(), errors[0]->speaker());
+      ASSERT_TRUE(error->speaker().has_value());
     }
   }
   if (errors[0]) throw Error(*errors[0]);

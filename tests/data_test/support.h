@@ -38,9 +38,9 @@ std::vector<std::int32_t> document_ids(std::string_view text);
 std::string put(const Path& path, std::string_view content);
 std::string compressed(std::string_view content);
 
-/// Runs `work` as `parts` parts of one job, each on a thread; rethrows the error of part 0 when all threw the same
+/// Runs `work` as `parts` parts of one job, each on a thread, part p on host p % hosts; rethrows the error of part 0 when all threw the same
 /// text, and fails the test when only some threw or the texts differ.
-void as_parts(int parts, const std::function<void(const Together&)>& work);
+void as_parts(int parts, const std::function<void(const Together&)>& work, int hosts = 1);
 
 /// The text of the error that `work` throws; fails the test when it throws none or another kind.
 std::string error_of(Kind kind, const std::function<void()>& work);

@@ -6,6 +6,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "job/job.h"
@@ -65,10 +67,37 @@ class Resume : public testing::Test {
   test::Folder folder_;
 };
 
+/// Bytes that this process has read with read() and its like since it began.
+std::uint64_t bytes_read() {
+  std::ifstream file("/proc/self/io");
+  std::string word;
+  std::uint64_t bytes = 0;
+  while (file >> word) {
+    if (word == "rchar:") file >> bytes;
+  }
+  return bytes;
+}
+
+TEST_F(Resume, ACheckpointIsHashedOnceHoweverManyRanksGoOnFromIt) {
+  JobOptions o = options(1);
+  o.steps = 2;
+  run_on_threads(4, folder_.path(), "run", o);
+  const Path step = folder_.path() / "run" / "step-2";
+  std::uint64_t size = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(step)) size += entry.file_size();
+  const std::uint64_t before = bytes_read();
+  EXPECT_EQ(run_on_threads(4, folder_.path(), "run", o), RunEnd::finished);  // which it says, after filling all ranks
+  // Once to compare the digests, once to fill the ranks; manifests (a part of it), the small files and the data besides.
+  const auto times = static_cast<double>(bytes_read() - before) / static_cast<double>(size);
+  fmt::print("a checkpoint of {} bytes was read {:.2f} times\n", size, times);
+  EXPECT_LT(times, 2.7);
+}
+
 TEST_F(Resume, OnAnotherKindOfProcessorItSaysSo) {
   EXPECT_THAT(said_on(2, {"A, avx2"}), Not(HasSubstr("processor")));
   EXPECT_THAT(said_on(3, {"A, avx2", "A, avx2"}), Not(HasSubstr("not to the bit")));
-  EXPECT_THAT(said_on(4, {"B, avx512"}), HasSubstr("note: this run was computed on A, avx2 so far and continues on B, avx512"));
+  EXPECT_THAT(said_on(4, {"B, avx512"}),
+              HasSubstr("note: this run was computed on A, avx2 so far and continues on B, avx512"));
   EXPECT_THAT(said_on(5, {"B, avx512"}), Not(HasSubstr("not to the bit")));
   EXPECT_THAT(said_on(6, {"B, avx512", "B, avx512", "C"}),
               AllOf(HasSubstr("different kinds of processor (rank 0: B, avx512; rank 2: C)"),
