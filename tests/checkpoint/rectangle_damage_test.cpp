@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "base/sha384.h"
 #include "checkpoint/mesh_scene.h"
 #include "checkpoint/scene.h"
 #include "support/shared.h"
@@ -136,6 +137,42 @@ TEST_F(Rectangles, digits_changed_at_random) {
   }
   EXPECT_GT(refused, 200);
   EXPECT_LT(refused, 2000);
+}
+
+TEST(ManifestVersion1, is_read_as_it_was_written) {
+  const std::string zeros(96, '0');
+  const std::string text = R"({
+"format": "hearth checkpoint",
+"version": 1,
+"step": 20,
+"program": "hearth 0.1.0",
+"written": "2026-01-31T23:59:59Z",
+"parent": "",
+"recipe_sha384": ")" + sha384("") +
+                           R"(",
+"parts": 2,
+"moments": true,
+"elements": 6,
+"state": {"step":20,"row":5,"rows_of_epoch":9,"microbatches":1,"microbatch_rows":1,"seed":7,"tokens":1,"trained_tokens":1,)"
+                           R"("last_loss":null,"best_eval_loss":"inf","recipe":"","more":{}},
+"files": {
+ "checkpoint.h5": {"bytes":2560,"sha384":")" +
+                           zeros + R"("},
+ "part-00000-of-00002.h5": {"bytes":3024,"sha384":")" +
+                           zeros + R"("},
+ "part-00001-of-00002.h5": {"bytes":3000,"sha384":")" +
+                           zeros + R"("}},
+"tensors": {
+ "layers.0.norm": {"dims":[2,3],"pieces":[[0,0,4,1480,1752,2024],[1,4,6,1480,1744,2008]]}}
+}
+)";
+  const Manifest manifest = parse_manifest(text, "MANIFEST");
+  const auto& pieces = manifest.tensors.at("layers.0.norm").pieces;
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces[0].place, (Stretch{0, 1, 4, 0}));
+  EXPECT_EQ(pieces[1].place, (Stretch{4, 1, 2, 0}));
+  EXPECT_EQ(pieces[1].at[2], 2008);
+  EXPECT_EQ(manifest.text(), text) << "and without rectangles still written so";
 }
 
 TEST(ManifestCounts, more_elements_than_there_are_numbers) {
