@@ -137,17 +137,19 @@ InputFile::InputFile(const Path& path) : path_(path), bytes_(std::filesystem::fi
 }
 
 void InputFile::refuse(const std::string& what) const {
-  fail(Kind::data, "{}: {}", path_.string(), what);
+  fail(Kind::integrity,
+       "{}: {}. It is not what hearth wrote there: remove the folder {} and start the same command again",
+       path_.string(), what, path_.parent_path().string());
 }
 
 std::string InputFile::text(const std::string& attribute) const {
   const Quiet quiet;
   const Handle handle(H5Aopen(file_, attribute.c_str(), H5P_DEFAULT), H5Aclose);
-  if (handle < 0) refuse("no attribute " + attribute);
+  if (handle < 0) refuse("it has no attribute " + attribute);
   const Handle type(H5Aget_type(handle), H5Tclose);
   const std::size_t size = H5Tget_size(type);
   if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 || size == 0 || size > 4096) {
-    refuse("attribute " + attribute + " is no short text");
+    refuse("attribute " + attribute + " is not a short text");
   }
   std::string value(size, '\0');
   if (H5Aread(handle, type, value.data()) < 0) refuse("attribute " + attribute + " cannot be read");
@@ -158,23 +160,23 @@ std::string InputFile::text(const std::string& attribute) const {
 std::int64_t InputFile::number(const std::string& attribute) const {
   const Quiet quiet;
   const Handle handle(H5Aopen(file_, attribute.c_str(), H5P_DEFAULT), H5Aclose);
-  if (handle < 0) refuse("no attribute " + attribute);
+  if (handle < 0) refuse("it has no attribute " + attribute);
   const Handle type(H5Aget_type(handle), H5Tclose);
   const Handle space(H5Aget_space(handle), H5Sclose);
   std::int64_t value = 0;
   if (H5Tequal(type, H5T_STD_I64LE) <= 0 || H5Sget_simple_extent_npoints(space) != 1 ||
       H5Aread(handle, H5T_NATIVE_INT64, &value) < 0) {
-    refuse("attribute " + attribute + " is no integer");
+    refuse("attribute " + attribute + " is not an integer");
   }
   return value;
 }
 
 Handle InputFile::open(const std::string& name) const {
   H5L_info_t link;
-  if (H5Lget_info(file_, name.c_str(), &link, H5P_DEFAULT) < 0) refuse("no dataset " + name);
+  if (H5Lget_info(file_, name.c_str(), &link, H5P_DEFAULT) < 0) refuse("it has no dataset " + name);
   if (link.type != H5L_TYPE_HARD) refuse("dataset " + name + " is a link to elsewhere");
   Handle dataset(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), H5Dclose);
-  if (dataset < 0) refuse(name + " is no dataset");
+  if (dataset < 0) refuse(name + " in it is not a dataset");
   return dataset;
 }
 
@@ -187,7 +189,7 @@ std::int64_t InputFile::count_of(const Handle& dataset, const std::string& name,
   hsize_t dim = 0;
   if (H5Tequal(own_type, type) <= 0) refuse("dataset " + name + " has another element type");
   if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, &dim, nullptr) != 1) {
-    refuse("dataset " + name + " does not have one dim");
+    refuse("dataset " + name + " does not have one dimension");
   }
   if (H5Pget_layout(properties) != H5D_CONTIGUOUS || H5Pget_nfilters(properties) != 0 ||
       H5Pget_external_count(properties) != 0) {

@@ -66,7 +66,7 @@ class OutputFile {
 };
 
 /// A file that was verified against its manifest before. Everything that does not look as OutputFile writes it is
-/// refused with Kind::data, naming file and dataset.
+/// refused with Kind::integrity, naming file and dataset.
 class InputFile {
  public:
   explicit InputFile(const Path& path);

@@ -44,7 +44,7 @@ class SideFile {
     if (loaded.store->bad_rows() == 0) return;
     LineReader lines(loaded.store->folder() / store_files::bad_rows_name, Container::lines);
     while (lines.next()) {
-      const BadRow row = store_files::bad_row_from(lines.line(), "bad rows");
+      const BadRow row = store_files::bad_row_from(lines.line(), loaded.store->folder() / store_files::bad_rows_name);
       const auto file = static_cast<std::size_t>(row.file);
       const std::string name = file < loaded.sources.files.size() ? loaded.sources.files[file].path.string() : "";
       line({{"file", name}, {"line", row.line}, {"what", "bad row"}, {"reason", row.reason}, {"detail", row.detail}});

@@ -34,8 +34,8 @@ class FileLock {
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (descriptor < 0) {
       const int error = errno;
-      fail(error == EACCES || error == EPERM || error == EROFS ? Kind::machine : Kind::storage, "cannot write {}: {}",
-           path.string(), std::strerror(error));
+      fail(error == EACCES || error == EPERM || error == EROFS ? Kind::machine : Kind::storage,
+           "cannot write {}: {}; name another cache_dir", path.string(), std::strerror(error));
     }
     if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return std::unique_ptr<FileLock>(new FileLock(path, descriptor));
     ::close(descriptor);
@@ -87,7 +87,7 @@ class PartialFolder {
     make_folder(path_.parent_path());
     clean(path_.parent_path());
     lock_ = FileLock::taken(lock_of(path_));
-    if (!lock_) fail(Kind::machine, "{} is locked by another job", lock_of(path_).string());
+    if (!lock_) fail(Kind::machine, "{} is held by another job: start again", lock_of(path_).string());
     make_folder(path_);
   }
 
@@ -139,7 +139,7 @@ std::shared_ptr<const TokenStore> open_or_build_store(const Path& cache_dir, con
   all_or_none(together, [&] {
     opened = std::make_shared<const TokenStore>(store, TokenStore::Digests::compared);
     if (opened->key() != key)
-      fail(Kind::data, "{} is the token store of other data; remove its folder", store.string());
+      store_files::damaged(store / store_files::manifest_name, "it says that this is the token store of other data");
   });
   return opened;
 }

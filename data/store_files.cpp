@@ -16,11 +16,11 @@ namespace fs = std::filesystem;
 
 /// Parses, and turns every complaint of the parser or of a wrong type into one of hearth's.
 template <class Use>
-auto parsed(std::string_view text, const std::string& where, Use use) {
+auto parsed(std::string_view text, const Path& file, Use use) {
   try {
     return use(Json::parse(text));
   } catch (const Json::exception& error) {
-    fail(Kind::data, "{}: {}", where, error.what());
+    damaged(file, fmt::format("it does not hold the JSON that belongs there ({})", error.what()));
   }
 }
 
@@ -28,27 +28,20 @@ auto parsed(std::string_view text, const std::string& where, Use use) {
 void check_name(const std::string& name, const Path& where) {
   const Path path = name;
   if (name.empty() || path.filename() != path || name == "." || name == ".." || name == manifest_name) {
-    fail(Kind::data, "{} lists a file named `{}`", where.string(), name);
+    damaged(where, fmt::format("it lists a file named `{}`, and only plain names belong there", name));
   }
 }
 
 void check_size(const Path& path, std::uintmax_t size) {
   std::error_code error;
   if (!fs::is_regular_file(fs::symlink_status(path, error)))
-    fail(Kind::data, "{} is listed in its manifest and is not there", path.string());
+    damaged(path, "it is not there, and the manifest lists it");
   const std::uintmax_t actual = fs::file_size(path);
-  if (actual != size)
-    fail(Kind::data,
-         "{} has {} bytes, its manifest says {}: the token store is damaged; remove its folder and prepare again",
-         path.string(), actual, size);
+  if (actual != size) damaged(path, fmt::format("it has {} bytes, and the manifest says {}", actual, size));
 }
 
 void check_digest(const Path& path, const std::string& digest) {
-  if (sha384_of_file(path) != digest)
-    fail(Kind::data,
-         "{} is not what its manifest says (SHA-384 differs): the token store is damaged; remove its folder and "
-         "prepare again",
-         path.string());
+  if (sha384_of_file(path) != digest) damaged(path, "its SHA-384 is not the one in the manifest");
 }
 
 struct Listed {
@@ -71,6 +64,11 @@ void check_digests(const Path& folder, std::vector<Listed> files, Share share) {
 
 }  // namespace
 
+void damaged(const Path& file, const std::string& what) {
+  fail(Kind::integrity, "{}: {}. This token store is damaged: remove the folder {} and start the same command again",
+       file.string(), what, file.parent_path().string());
+}
+
 std::string part_name(int part) {
   return fmt::format("part-{:05}.h5", part);
 }
@@ -89,8 +87,8 @@ std::string json_of(const std::vector<DatasetCounts>& counts) {
   return list.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::vector<DatasetCounts> counts_from(std::string_view json, const std::string& where) {
-  return parsed(json, where, [](const Json& list) {
+std::vector<DatasetCounts> counts_from(std::string_view json, const Path& file) {
+  return parsed(json, file, [](const Json& list) {
     std::vector<DatasetCounts> counts;
     for (const Json& item : list) {
       DatasetCounts one;
@@ -126,8 +124,8 @@ std::string json_of(const BadRow& row) {
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-BadRow bad_row_from(std::string_view json, const std::string& where) {
-  return parsed(json, where, [](const Json& item) {
+BadRow bad_row_from(std::string_view json, const Path& file) {
+  return parsed(json, file, [](const Json& item) {
     return BadRow{item.at("file").get<std::int64_t>(), item.at("line").get<std::int64_t>(),
                   item.at("reason").get<std::string>(), item.at("detail").get<std::string>()};
   });
@@ -149,20 +147,24 @@ void write_manifest(const Path& folder, const std::string& key, int parts, const
 Manifest verified(const Path& folder, Share share) {
   const Path path = folder / manifest_name;
   if (!fs::exists(path))
-    fail(Kind::data, "{} is no complete token store: it has no {}", folder.string(), manifest_name);
+    fail(Kind::data, "{} is not a complete token store: it has no {}; name a folder that `hearth prepare` made",
+         folder.string(), manifest_name);
   std::set<std::string> listed = {manifest_name};
   std::vector<Listed> files;
-  const Manifest found = parsed(read_text(path), path.string(), [&](const Json& content) {
+  const Manifest found = parsed(read_text(path), path, [&](const Json& content) {
     if (content.at("format").get<std::string>() != format)
-      fail(Kind::data, "{} is not the manifest of a token store", path.string());
+      fail(Kind::data, "{} is not the manifest of a token store: its format is `{}`", path.string(),
+           content.at("format").get<std::string>());
     if (const auto is = content.at("version").get<std::int64_t>(); is != version) {
-      fail(Kind::data, "{}: version {} of the token store is unknown, this hearth reads version {}", path.string(), is,
-           version);
+      fail(Kind::data,
+           "{}: this hearth reads version {} of the token store, and not version {}; use the hearth that wrote it, or "
+           "remove the folder {} and start the same command again",
+           path.string(), version, is, folder.string());
     }
     for (const Json& file : content.at("files")) {
       const auto name = file.at("name").get<std::string>();
       check_name(name, path);
-      if (!listed.insert(name).second) fail(Kind::data, "{} lists {} twice", path.string(), name);
+      if (!listed.insert(name).second) damaged(path, fmt::format("it lists {} twice", name));
       files.push_back({name, file.at("size").get<std::uintmax_t>(), file.at("sha384").get<std::string>()});
       check_size(folder / name, files.back().size);
     }
@@ -170,15 +172,15 @@ Manifest verified(const Path& folder, Share share) {
   });
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (!listed.contains(entry.path().filename().string()))
-      fail(Kind::data, "{} is not listed in the manifest of its token store", entry.path().string());
+      damaged(entry.path(), "it is there, and the manifest does not list it");
   }
   if (found.parts < 1 || static_cast<std::size_t>(found.parts) > listed.size())
-    fail(Kind::data, "{} claims {} parts", path.string(), found.parts);
+    damaged(path, fmt::format("it claims {} parts, and lists {} files", found.parts, files.size()));
   for (int part = 0; part < found.parts; ++part) {
-    if (!listed.contains(part_name(part))) fail(Kind::data, "{} does not list {}", path.string(), part_name(part));
+    if (!listed.contains(part_name(part))) damaged(path, fmt::format("it does not list {}", part_name(part)));
   }
   for (const char* name : {index_name, bad_rows_name, counts_name}) {
-    if (!listed.contains(name)) fail(Kind::data, "{} does not list {}", path.string(), name);
+    if (!listed.contains(name)) damaged(path, fmt::format("it does not list {}", name));
   }
   check_digests(folder, files, share);
   return found;

@@ -21,13 +21,16 @@ inline constexpr const char* counts_name = "counts.json";
 std::string part_name(int part);  // part-00000.h5
 
 std::string json_of(const std::vector<DatasetCounts>& counts);
-/// Throws Kind::data naming `where`.
-std::vector<DatasetCounts> counts_from(std::string_view json, const std::string& where);
+/// Throws Kind::integrity naming `file`.
+std::vector<DatasetCounts> counts_from(std::string_view json, const Path& file);
 /// Adds up, dataset by dataset.
 void add(std::vector<DatasetCounts>& into, const std::vector<DatasetCounts>& more);
 
 std::string json_of(const BadRow& row);
-BadRow bad_row_from(std::string_view json, const std::string& where);
+BadRow bad_row_from(std::string_view json, const Path& file);
+
+/// Throws Kind::integrity: `file` of a store is not what it should be. The text names it, `what`, and the remedy.
+[[noreturn]] void damaged(const Path& file, const std::string& what);
 
 /// Writes the manifest over the named files of a folder and syncs the folder. `known`: digests by name; others are found
 /// out.
@@ -44,8 +47,8 @@ struct Share {
   std::size_t sharers = 1;
 };
 /// Reads the manifest and compares the files with it: the names and sizes of all, and the digests of a share. Throws
-/// Kind::data naming what is wrong: no manifest, an unknown version, a file missing, not listed, of another size or with
-/// another digest.
+/// Kind::data where there is no manifest of a store, or one of an unknown version; Kind::integrity where a file is missing,
+/// not listed, of another size or with another digest.
 Manifest verified(const Path& folder, Share share);
 
 }  // namespace hearth::store_files

@@ -174,8 +174,8 @@ class PartWriter {
     for (const std::int32_t id : one.document.tokens) {
       if (id >= 0 && id < request_.vocabulary) continue;
       fail(Kind::data,
-           "{}, line {}: the tokenizer gives the id {}, the model has {} ids: tokenizer and model do not belong "
-           "together",
+           "{}, line {}: the tokenizer gives the id {}, and the model has {} ids: tokenizer and model do not belong "
+           "together; give tokenizer_name_or_path the model's own",
            file_of(one).path.string(), one.place.line, id, request_.vocabulary);
     }
   }
@@ -283,13 +283,17 @@ void join_parts(const Path& folder, const std::string& key, int parts) {
     const std::string name = store_files::part_name(k);
     const hdf5::InputFile part(folder / name);
     if (part.text("key") != key)
-      fail(Kind::data, "{} was made from other sources: they changed while they were read", (folder / name).string());
+      fail(Kind::data,
+           "{} was made of other data than the first rank's: the datasets changed while they were read; start again "
+           "when "
+           "nothing writes to them",
+           (folder / name).string());
     lists.append(part);
     tokens.push_back({name, part.tokens("tokens").count});
     labels.push_back({name, part.tokens("labels").count});
     append_file(bad, folder / part_file(k, ".bad.jsonl"));
     const Path part_counts = folder / part_file(k, ".counts.json");
-    store_files::add(counts, store_files::counts_from(read_text(part_counts), part_counts.string()));
+    store_files::add(counts, store_files::counts_from(read_text(part_counts), part_counts));
     fs::remove(folder / part_file(k, ".bad.jsonl"));
     fs::remove(part_counts);
     files.push_back(name);

@@ -35,8 +35,7 @@ TokenStore::TokenStore(const Path& folder, Digests digests) : folder_(folder) {
   const store_files::Manifest manifest =
       store_files::verified(folder, {0, digests == Digests::compare ? std::size_t{1} : std::size_t{0}});
   key_ = manifest.key;
-  counts_ = store_files::counts_from(read_text(folder / store_files::counts_name),
-                                     (folder / store_files::counts_name).string());
+  counts_ = store_files::counts_from(read_text(folder / store_files::counts_name), folder / store_files::counts_name);
   read_index();
   check_index();
   map_parts(manifest.parts);
@@ -48,12 +47,11 @@ void TokenStore::read_index() {
   const Path path = folder_ / store_files::index_name;
   const hdf5::InputFile index(path);
   if (index.text("format") != store_files::format)
-    fail(Kind::data, "{} is not the index of a token store", path.string());
+    store_files::damaged(path, fmt::format("its format is `{}`, not `{}`", index.text("format"), store_files::format));
   if (const auto version = index.number("version"); version != store_files::version) {
-    fail(Kind::data, "{}: version {} is unknown, this hearth reads version {}", path.string(), version,
-         store_files::version);
+    store_files::damaged(path, fmt::format("it has version {}, and its manifest {}", version, store_files::version));
   }
-  if (index.text("key") != key_) fail(Kind::data, "{} belongs to another token store than its manifest", path.string());
+  if (index.text("key") != key_) store_files::damaged(path, "it belongs to another token store than the manifest");
   token_starts_ = index.integers("token_starts");
   label_starts_ = index.integers("label_starts");
   trained_from_ = index.integers("trained_from");
@@ -63,7 +61,7 @@ void TokenStore::read_index() {
 
 void TokenStore::check_index() const {
   const auto check = [&](bool holds, const char* what, std::size_t document) {
-    if (!holds) fail(Kind::data, "{}, document {}: {}", (folder_ / store_files::index_name).string(), document, what);
+    if (!holds) store_files::damaged(folder_ / store_files::index_name, fmt::format("document {}: {}", document, what));
   };
   const std::size_t documents = trained_from_.size();
   check(token_starts_.size() == documents + 1 && label_starts_.size() == documents + 1 && file_.size() == documents &&
@@ -103,13 +101,13 @@ void TokenStore::map_parts(int parts) {
     const auto end = std::lower_bound(token_starts_.begin(), token_starts_.end(), tokens);
     const auto behind = end - token_starts_.begin();
     if (end == token_starts_.end() || *end != tokens || label_starts_[static_cast<std::size_t>(behind)] != labels) {
-      fail(Kind::data, "{} does not end where a document of the index ends", path.string());
+      store_files::damaged(path, "it does not end where a document of the index ends");
     }
     part_ends_.push_back(behind);
     parts_.push_back(std::move(part));
   }
   if (part_ends_.back() != documents())
-    fail(Kind::data, "{}: the index has more documents than the parts", folder_.string());
+    store_files::damaged(folder_ / store_files::index_name, "it has more documents than the parts hold");
 }
 
 std::size_t TokenStore::at(std::int64_t document) const {
@@ -153,7 +151,7 @@ std::vector<BadRow> TokenStore::first_bad_rows(std::size_t most) const {
   std::vector<BadRow> rows;
   const Path path = folder_ / store_files::bad_rows_name;
   LineReader lines(path, Container::lines);
-  while (rows.size() < most && lines.next()) rows.push_back(store_files::bad_row_from(lines.line(), path.string()));
+  while (rows.size() < most && lines.next()) rows.push_back(store_files::bad_row_from(lines.line(), path));
   return rows;
 }
 

@@ -49,8 +49,8 @@ class TokenStore {
  public:
   /// Whether every digest is compared here, or was by the caller or the parts that share its files, a moment ago.
   enum class Digests { compare, compared };
-  /// Throws Kind::data when the folder is no store, or a file of it is not what the manifest says, or its contents do
-  /// not agree with each other.
+  /// Throws Kind::data when the folder is no store, Kind::integrity when a file of it is not what the manifest says, or
+  /// its contents do not agree with each other.
   explicit TokenStore(const Path& folder, Digests digests = Digests::compare);
   ~TokenStore();
   TokenStore(const TokenStore&) = delete;

@@ -17,6 +17,7 @@ namespace hearth::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -182,11 +183,14 @@ TEST(TokenStore, EveryFlippedBitIsFound) {
       std::string damaged = content;
       damaged[at] = static_cast<char>(damaged[at] ^ 1);
       put(entry.path(), damaged);
-      error_of(Kind::data, [&] { built.open(); });
+      EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }),
+                  AllOf(HasSubstr(entry.path().string() == (folder / "MANIFEST.json").string() ? folder.string()
+                                                                                               : entry.path().string()),
+                        HasSubstr("remove the folder " + folder.string())));
     }
     put(entry.path(), content);
     put(entry.path(), content.substr(0, content.size() - 2));
-    error_of(Kind::data, [&] { built.open(); });
+    EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }), HasSubstr("remove the folder " + folder.string()));
     put(entry.path(), content);
   }
   EXPECT_EQ(built.open()->documents(), 46);
@@ -200,14 +204,17 @@ TEST(TokenStore, FilesMissingAddedOrSwappedAreFound) {
     if (together.part == 0) store = mine;
   });
   const Path folder = store->folder();
+  const std::string remedy = "remove the folder " + folder.string() + " and start the same command again";
   put(folder / "extra", "x");
-  EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }), HasSubstr("not listed"));
+  EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }),
+              AllOf(HasSubstr("extra: it is there, and the manifest does not list it"), HasSubstr(remedy)));
   fs::remove(folder / "extra");
   fs::rename(folder / "part-00000.h5", folder / "x");
-  EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }), HasSubstr("not there"));
+  EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }),
+              AllOf(HasSubstr("part-00000.h5: it is not there"), HasSubstr(remedy)));
   fs::rename(folder / "part-00001.h5", folder / "part-00000.h5");
   fs::rename(folder / "x", folder / "part-00001.h5");
-  EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }), HasSubstr("part-0000"));
+  EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }), HasSubstr("part-0000"));
 }
 
 TEST(TokenStore, AManifestThatVouchesForNonsenseIsRefusedToo) {
@@ -220,7 +227,7 @@ TEST(TokenStore, AManifestThatVouchesForNonsenseIsRefusedToo) {
     const std::string before = read_text(folder / name);
     put(folder / name, content);
     store_files::write_manifest(folder, key, 1, files);
-    const std::string text = error_of(Kind::data, [&] { built.open(); });
+    const std::string text = error_of(Kind::integrity, [&] { built.open(); });
     put(folder / name, before);
     store_files::write_manifest(folder, key, 1, files);
     return text;
@@ -232,9 +239,27 @@ TEST(TokenStore, AManifestThatVouchesForNonsenseIsRefusedToo) {
   const std::string part = read_text(folder / "part-00000.h5");
   EXPECT_THAT(vouched("index.h5", part.substr(0, part.size() / 2)), HasSubstr("index.h5"));
   store_files::write_manifest(folder, key, 2, files);
-  EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }), HasSubstr("part-00001.h5"));
+  EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }), HasSubstr("part-00001.h5"));
   store_files::write_manifest(folder, std::string(96, '0'), 1, files);
-  EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }), HasSubstr("another token store"));
+  EXPECT_THAT(error_of(Kind::integrity, [&] { built.open(); }), HasSubstr("another token store"));
+}
+
+TEST(TokenStore, WhatIsNoStoreOrOfAnotherVersionIsRefusedAsSuch) {
+  Built built;
+  const Path folder = built.open()->folder();
+  const std::string manifest = read_text(folder / "MANIFEST.json");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = manifest;
+    text.replace(text.find(from), from.size(), to);
+    put(folder / "MANIFEST.json", text);
+    return error_of(Kind::data, [&] { TokenStore{folder}; });
+  };
+  EXPECT_THAT(
+      with("\"version\": 1", "\"version\": 2"),
+      AllOf(HasSubstr("reads version 1 of the token store, and not version 2"), HasSubstr("the hearth that wrote it")));
+  EXPECT_THAT(with("hearth token store", "somebody's store"), HasSubstr("its format is `somebody's store`"));
+  fs::remove(folder / "MANIFEST.json");
+  EXPECT_THAT(error_of(Kind::data, [&] { TokenStore{folder}; }), HasSubstr("has no MANIFEST.json; name a folder that"));
 }
 
 TEST(TokenStore, HalfMadeStoresAreIgnoredAndRemoved) {
@@ -270,7 +295,7 @@ TEST(TokenStore, TokensThatTheModelDoesNotHaveAreRefused) {
   Built built;
   built.request.vocabulary = 50;
   EXPECT_THAT(error_of(Kind::data, [&] { built.open(); }),
-              testing::AllOf(HasSubstr("a.txt, line 1"), HasSubstr("do not belong together")));
+              AllOf(HasSubstr("a.txt, line 1"), HasSubstr("do not belong together")));
   built.request.encoder = nullptr;
   EXPECT_THAT(error_of(Kind::usage, [&] { built.open(); }), HasSubstr("no tokenizer"));
 }

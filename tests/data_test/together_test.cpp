@@ -192,7 +192,7 @@ TEST_F(SharedFiles, AStoreIsComparedOnceAHostAndEveryFileOfIt) {
     broken[broken.size() / 2] = static_cast<char>(broken[broken.size() / 2] ^ 1);
     put(file, broken);
     for (const int parts : {1, 2, 5}) {
-      EXPECT_THAT(error_of(Kind::data, [&, n = parts] { open(n, 1); }),
+      EXPECT_THAT(error_of(Kind::integrity, [&, n = parts] { open(n, 1); }),
                   HasSubstr((file.filename() == "MANIFEST.json" ? store : file).string()))
           << parts;
     }
