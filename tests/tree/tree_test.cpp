@@ -20,9 +20,12 @@ std::vector<Source> tree() {
   for (const char* folder :
        {"base", "kernels", "parallel", "model", "optim", "data", "trainer", "serve", "launch", "tests"}) {
     if (!std::filesystem::is_directory(root / folder)) continue;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder))
-      if (entry.is_regular_file() && is_wanted(entry.path()))
-        sources.push_back({std::filesystem::relative(entry.path(), root).string(), read_text(entry.path())});
+    auto entry = std::filesystem::recursive_directory_iterator(root / folder);
+    for (; entry != std::filesystem::recursive_directory_iterator(); ++entry) {
+      if (entry->path().filename().string().starts_with(".")) entry.disable_recursion_pending();  // tests/peers/.venv
+      if (entry->is_regular_file() && is_wanted(entry->path()))
+        sources.push_back({std::filesystem::relative(entry->path(), root).string(), read_text(entry->path())});
+    }
   }
   return sources;
 }
