@@ -41,6 +41,11 @@ def command_of(words, ranks=0, program=None):
     return [str(word) for word in [*start, program or hearth, *words]]
 
 
+def settings(keys):
+    """The words that set each key to its value."""
+    return [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+
+
 class CliTest(unittest.TestCase):
     """Each test works in an empty folder of its own."""
 
