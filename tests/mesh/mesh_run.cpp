@@ -4,26 +4,14 @@
 #include <mutex>
 #include <numeric>
 
-#include "kernels/backend.h"
 #include "parallel/thread_world.h"
 #include "trainer/evaluate.h"
-#include "trainer/model_on_mesh.h"
 #include "trainer/probe.h"
-#include "trainer/step.h"
 #include "trainer/weights.h"
 
 namespace hearth::test {
 
 namespace {
-
-constexpr std::int64_t microbatch_rows = 2;
-constexpr std::int64_t rows_a_step = 8;  // the third step has seven: its last microbatch is short
-
-std::vector<std::int64_t> rows_of_step(std::int64_t step) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(step == 2 ? rows_a_step - 1 : rows_a_step));
-  std::iota(rows.begin(), rows.end(), step * rows_a_step);
-  return rows;
-}
 
 /// Weights that are not all near zero, so that every path matters: norms about one, matrices of unit gain.
 void fill(Groups& groups) {
@@ -43,13 +31,28 @@ void fill(Groups& groups) {
   }
 }
 
-std::map<std::string, std::vector<float>> collected(const Transformer& model, ModelOnMesh& on, Mesh& mesh,
-                                                    const std::function<Tensor(const FlatGroup::Piece&)>& part) {
-  std::map<std::string, std::vector<float>> all;
-  collect(model, on.groups, mesh, part, [&](const Parameter& parameter, std::span<const float> values) {
-    all[parameter.name].assign(values.begin(), values.end());
-  });
-  return all;
+PlacedOptions placed(const MeshRun& run, const Rows& rows) {
+  PlacedOptions options;
+  options.compute = run.dtype;
+  options.zero_stage = run.zero_stage;
+  options.poison = Poison::yes;
+  options.recompute = run.recompute;
+  options.capacity = capacity_for(rows, run.microbatch_rows);
+  options.schedule = run.schedule;
+  options.chunks = run.chunks;
+  options.order = run.order;
+  return options;
+}
+
+/// The largest error of a row's logits, of the largest logit.
+double logits_error(const std::vector<float>& some, const std::vector<float>& oracle) {
+  double largest = 0;
+  double worst = 0;
+  for (std::size_t i = 0; i < oracle.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(oracle[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(some.at(i)) - oracle[i]));
+  }
+  return worst == 0 ? 0 : worst / largest;
 }
 
 double relative_error(const std::vector<float>& a, const std::vector<float>& b) {
@@ -66,8 +69,9 @@ double relative_error(const std::vector<float>& a, const std::vector<float>& b) 
 }  // namespace
 
 std::string MeshRun::text() const {
-  return fmt::format("{} {} zero {} {} chunks {} recompute {} {} threads {} smoothing {}", family, mesh.text(),
-                     zero_stage, name_of(schedule), chunks, recompute, name_of(dtype), threads, smoothing);
+  return fmt::format("{} {} zero {} {} chunks {} recompute {} {} threads {} smoothing {}{} rows {} of {} {}", family,
+                     mesh.text(), zero_stage, name_of(schedule), chunks, recompute, name_of(dtype), threads, smoothing,
+                     order == SumOrder::fast ? " fast" : "", microbatch_rows, rows_a_step, rows);
 }
 
 ModelConfig config_of(const std::string& family) {
@@ -86,6 +90,15 @@ ModelConfig config_of(const std::string& family) {
   } else if (family == "llama_three") {
     config.heads = 6;
     config.key_value_heads = 3;
+  } else if (family == "twelve") {
+    config.architecture = Architecture::qwen2;
+    config.attention_bias = true;
+    config.heads = 12;
+    config.tied = true;
+  } else if (family == "vocabulary_97") {
+    config.heads = 12;
+    config.key_value_heads = 1;
+    config.vocabulary = 97;
   } else if (family == "qwen2") {
     config.architecture = Architecture::qwen2;
     config.attention_bias = true;
@@ -107,7 +120,26 @@ std::vector<std::string> families() {
   return {"llama", "llama_tied", "qwen2", "qwen3", "mistral"};
 }
 
-ListedRows rows_of(std::int64_t vocabulary) {
+namespace {
+
+ListedRows counted_rows(std::int64_t vocabulary, const std::vector<int>& counts) {
+  const Key key = Key(13).with("counted");
+  std::uint64_t index = 0;
+  std::vector<Row> rows;
+  for (const int count : counts) {
+    std::vector<std::int32_t> ids;
+    std::vector<std::int32_t> labels;
+    for (int t = 0; t < 9; ++t) {
+      ids.push_back(static_cast<std::int32_t>(key.below(static_cast<std::uint64_t>(vocabulary), index++)));
+      labels.push_back(t > 8 - count ? ids.back() : -100);
+    }
+    if (count == 0) index -= 9;  // the others are the same with and without it
+    rows.push_back(labelled_row(std::move(ids), labels));
+  }
+  return ListedRows(std::move(rows));
+}
+
+ListedRows mixed_rows(std::int64_t vocabulary) {
   const Key key = Key(11).with("rows");
   std::uint64_t index = 0;
   const auto below = [&](std::int64_t count) {
@@ -129,43 +161,98 @@ ListedRows rows_of(std::int64_t vocabulary) {
   return ListedRows(std::move(rows));
 }
 
-MeshResult run_rank(const MeshRun& run, Communicator& world) {
-  const auto backend = make_cpu_backend({.threads = run.threads});
-  const ModelConfig config = config_of(run.family);
-  Mesh mesh(world, run.mesh);
-  const Transformer model(config, run.smoothing, Init::normal,
-                          {.tensor = run.mesh.tensor, .context = run.mesh.context});
-  const ListedRows rows = rows_of(config.vocabulary);
-  PlacedOptions options;
-  options.compute = run.dtype;
-  options.zero_stage = run.zero_stage;
-  options.poison = Poison::yes;
-  options.recompute = run.recompute;
-  options.capacity = capacity_for(rows, microbatch_rows);
-  options.schedule = run.schedule;
-  options.chunks = run.chunks;
-  ModelOnMesh on(model, mesh, options, backend->ops(), backend->memory());
-  fill(on.groups);
+}  // namespace
 
-  MeshResult result;
-  result.held_out = mean_loss(on.pipeline, rows);
-  result.matches = exact_matches(on.pipeline, rows);
-  Probed probed = probe(on.pipeline, on.groups, rows, {.gradients = true});
-  result.gradients = std::move(probed.gradients);
-  result.logits = std::move(probed.logits);
+ListedRows rows_of(std::int64_t vocabulary, const std::string& kind) {
+  if (kind == "uneven") return counted_rows(vocabulary, {1, 7, 0, 5});
+  if (kind == "counted") return counted_rows(vocabulary, {1, 7, 5});
+  require(kind == "mixed", "a kind of rows of the mesh tests");
+  return mixed_rows(vocabulary);
+}
+
+std::vector<std::int64_t> rows_of_step(const MeshRun& run, std::int64_t step) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(step == 2 ? run.rows_a_step - 1 : run.rows_a_step));
+  std::iota(rows.begin(), rows.end(), step * run.rows_a_step);
+  return rows;
+}
+
+StepOptions step_options(const MeshRun& run) {
   StepOptions step;
-  step.microbatch_rows = microbatch_rows;
+  step.microbatch_rows = run.microbatch_rows;
   step.adamw.decay = 0.1;
   step.max_norm = 0.5;
-  Stepper stepper(on.pipeline, on.groups, backend->ops(), backend->memory(), rows, step);
+  return step;
+}
+
+MeshModel::MeshModel(const MeshRun& run, Communicator& world)
+    : backend(make_cpu_backend({.threads = run.threads})),
+      config(config_of(run.family)),
+      mesh(world, run.mesh),
+      model(config, run.smoothing, Init::normal, {.tensor = run.mesh.tensor, .context = run.mesh.context}),
+      rows(rows_of(config.vocabulary, run.rows)),
+      on(model, mesh, placed(run, rows), backend->ops(), backend->memory()) {
+  fill(on.groups);
+}
+
+ByName MeshModel::collected(const std::function<Tensor(const FlatGroup::Piece&)>& part) {
+  ByName all;
+  collect(model, on.groups, mesh, part, [&](const Parameter& parameter, std::span<const float> values) {
+    all[parameter.name].assign(values.begin(), values.end());
+  });
+  return all;
+}
+
+void MeshModel::check_copies() {
+  ByName owned = collected([](const FlatGroup::Piece& piece) { return piece.weight; });
+  for (const Parameter& parameter : model.parameters()) {  // from the first rank to all
+    auto& values = owned[parameter.name];
+    values.resize(static_cast<std::size_t>(parameter.full.elements()), 0.0F);
+    mesh.world().sum(Tensor(values.data(), Dtype::f32, {parameter.full.elements()})).wait();
+  }
+  const Communicator& tensor = mesh.along(Axis::tensor);
+  for (int i = 0; i < on.groups.count(); ++i) {
+    FlatGroup& group = on.groups.group(i);
+    const auto weights = group.whole();
+    for (std::size_t p = 0; p < weights.size(); ++p) {
+      const Parameter& parameter = group.parameters()[p];
+      const int piece = piece_of(parameter, tensor.rank(), tensor.size());
+      for (const HeldStretch& held : stretches_of(parameter, piece, {0, weights[p].elements()})) {
+        for (std::int64_t k = 0; k < held.full.elements(); ++k) {
+          const std::int64_t row = k / held.full.columns;
+          const std::int64_t column = k % held.full.columns;
+          const float owner =
+              owned[parameter.name][static_cast<std::size_t>(held.full.begin + row * held.full.stride + column)];
+          const std::int64_t at = held.at + row * held.pitch + column;
+          const bool equal = weights[p].dtype == Dtype::f32
+                                 ? weights[p].typed<float>()[at] == owner
+                                 : static_cast<float>(weights[p].typed<Bf16>()[at]) == static_cast<float>(Bf16(owner));
+          require(equal, "every rank computes with the weights of their owners");
+        }
+      }
+    }
+    group.release();
+  }
+}
+
+MeshResult run_rank(const MeshRun& run, Communicator& world) {
+  MeshModel m(run, world);
+  MeshResult result;
+  result.held_out = mean_loss(m.on.pipeline, m.rows);
+  result.matches = exact_matches(m.on.pipeline, m.rows);
+  Probed probed = probe(m.on.pipeline, m.on.groups, m.rows, {.gradients = true});
+  result.gradients = std::move(probed.gradients);
+  result.logits = std::move(probed.logits);
+  Stepper stepper(m.on.pipeline, m.on.groups, m.backend->ops(), m.backend->memory(), m.rows, step_options(run));
   for (int k = 0; k < run.steps; ++k) {
-    const StepResult done = stepper.step(k, rows_of_step(k), 1e-2);
+    const StepResult done = stepper.step(k, rows_of_step(run, k), 1e-2);
     require(done.updated, "a step of the mesh tests is finite");
     result.losses.push_back(done.loss);
     result.norms.push_back(done.norm);
   }
-  result.weights = collected(model, on, mesh, [](const FlatGroup::Piece& piece) { return piece.weight; });
-  result.moments = collected(model, on, mesh, [](const FlatGroup::Piece& piece) { return piece.second_moment; });
+  m.check_copies();
+  result.weights = m.collected([](const FlatGroup::Piece& piece) { return piece.weight; });
+  result.first_moments = m.collected([](const FlatGroup::Piece& piece) { return piece.first_moment; });
+  result.moments = m.collected([](const FlatGroup::Piece& piece) { return piece.second_moment; });
   return result;
 }
 
@@ -191,26 +278,27 @@ MeshResult run_alone(MeshRun run) {
   run.chunks = 1;
   run.recompute = 0;
   run.threads = 1;
+  run.order = SumOrder::fixed;
   return run_threads(run);
 }
 
-namespace {
-
-/// What rounding explains between two runs whose sums are taken in another order, each within the bounds that the known
-/// answers set for one (docs/numerics.md): hence twice those.
-struct Bounds {
-  double logits, loss, gradient, norm, weight;
-};
-
-Bounds bounds_of(const MeshRun& run) {
+/// Between two runs whose sums are taken in another order, each within the bounds that the known answers set for one
+/// (docs/numerics.md): hence twice those.
+MeshErrors bounds_of(const MeshRun& run) {
   if (run.dtype == Dtype::f32) return {4e-6, 4e-6, 2e-5, 2e-5, 2e-2};
   const double depth = 12.0 * static_cast<double>(config_of(run.family).layers) + 4;
   const double v = std::exp2(-9);
   return {8 * v * std::sqrt(depth), 8 * v, 8 * v * std::sqrt(3 * depth), 8 * v * std::sqrt(3 * depth), 1};
 }
 
-std::string compare(const char* what, const std::map<std::string, std::vector<float>>& some,
-                    const std::map<std::string, std::vector<float>>& oracle, double bound) {
+Allowed allowed_of(const MeshRun& run) {
+  const bool same = run.mesh.tensor == 1 && run.mesh.context == 1 && run.order == SumOrder::fixed;
+  return same ? Allowed::nothing : Allowed::rounding;
+}
+
+namespace {
+
+std::string compare(const char* what, const ByName& some, const ByName& oracle, double bound) {
   std::string text;
   if (some.size() != oracle.size()) return fmt::format("{}: {} of {} parameters\n", what, some.size(), oracle.size());
   for (const auto& [name, values] : oracle) {
@@ -238,8 +326,12 @@ std::string compare(const char* what, const std::vector<double>& some, const std
 }  // namespace
 
 std::string difference(const MeshRun& run, const MeshResult& result, const MeshResult& oracle) {
-  const bool same_sums = run.mesh.tensor == 1 && run.mesh.context == 1;
-  const Bounds bounds = same_sums ? Bounds{} : bounds_of(run);
+  return difference(run, result, oracle, allowed_of(run));
+}
+
+std::string difference(const MeshRun& run, const MeshResult& result, const MeshResult& oracle, Allowed allowed) {
+  const bool same_sums = allowed == Allowed::nothing;
+  const MeshErrors bounds = same_sums ? MeshErrors{} : bounds_of(run);
   std::string text = compare("held-out loss", {result.held_out}, {oracle.held_out}, bounds.loss);
   // Adam divides by the root of the second moment: losses after steps inherit what rounding noise moved.
   text += compare("loss of step", result.losses, oracle.losses, 5 * bounds.loss);
@@ -247,18 +339,38 @@ std::string difference(const MeshRun& run, const MeshResult& result, const MeshR
   text += compare("gradient", result.gradients, oracle.gradients, bounds.gradient);
   text += compare("weight", result.weights, oracle.weights, bounds.weight);
   if (same_sums) text += compare("second moment", result.moments, oracle.moments, 0);
+  // After one step a first moment is a share of the step's gradient times the clip's factor, which is one over the norm.
+  if (same_sums || run.steps == 1) {
+    text += compare("first moment", result.first_moments, oracle.first_moments, bounds.gradient + bounds.norm);
+  }
   for (std::size_t row = 0; row < oracle.logits.size(); ++row) {
-    double largest = 0;
-    double worst = 0;
-    for (std::size_t i = 0; i < oracle.logits[row].size(); ++i) {
-      const double logit = oracle.logits[row][i];
-      largest = std::max(largest, std::abs(logit));
-      worst = std::max(worst, std::abs(result.logits.at(row).at(i) - logit));
-    }
-    if (!(worst <= bounds.logits * largest)) text += fmt::format("logits of row {}: off by {:.2e}\n", row, worst);
+    const double error = logits_error(result.logits.at(row), oracle.logits[row]);
+    if (!(error <= bounds.logits)) text += fmt::format("logits of row {}: off by {:.2e}\n", row, error);
   }
   if (same_sums && result.matches != oracle.matches) text += "exact matches\n";
   return text;
+}
+
+MeshErrors errors_of(const MeshResult& result, const MeshResult& oracle) {
+  const auto by_name = [](const ByName& some, const ByName& wanted) {
+    double worst = 0;
+    for (const auto& [name, values] : wanted) worst = std::max(worst, relative_error(some.at(name), values));
+    return worst;
+  };
+  const auto by_step = [](const std::vector<double>& some, const std::vector<double>& wanted) {
+    double worst = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) worst = std::max(worst, std::abs(some.at(i) / wanted[i] - 1));
+    return worst;
+  };
+  MeshErrors errors;
+  for (std::size_t row = 0; row < oracle.logits.size(); ++row) {
+    errors.logits = std::max(errors.logits, logits_error(result.logits.at(row), oracle.logits[row]));
+  }
+  errors.loss = std::max(by_step(result.losses, oracle.losses), std::abs(result.held_out / oracle.held_out - 1));
+  errors.gradient = by_name(result.gradients, oracle.gradients);
+  errors.norm = by_step(result.norms, oracle.norms);
+  errors.weight = by_name(result.weights, oracle.weights);
+  return errors;
 }
 
 }  // namespace hearth::test
