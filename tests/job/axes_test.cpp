@@ -59,9 +59,9 @@ class Axes : public testing::Test {
   test::Folder folder_;
 };
 
-const std::string tensor = "tensor_parallel_size: 2";
-const std::string context = "context_parallel_size: 2";
-const std::string pipe = "pipeline_parallel_size: 2";
+constexpr const char* tensor = "tensor_parallel_size: 2";
+constexpr const char* context = "context_parallel_size: 2";
+constexpr const char* pipe = "pipeline_parallel_size: 2";
 
 TEST_F(Axes, MovedWhereTheSumsAreTheSameItEndsInTheSameBits) {
   for (const std::string dtype : {"f32", "bf16"}) {
@@ -108,7 +108,8 @@ TEST_F(Axes, RowsThatDoNotDivideArePadded) {
 
 TEST_F(Axes, MovedFromMeshToMesh) {
   const JobResult stayed = whole("f32", 5);
-  const JobResult result = moved("moved", {{2, {}, 3}, {2, {tensor}}, {4, {pipe}, 3}, {2, {context}}, {1, {}}}, "f32", 5);
+  const JobResult result =
+      moved("moved", {{2, {}, 3}, {2, {tensor}}, {4, {pipe}, 3}, {2, {context}}, {1, {}}}, "f32", 5);
   EXPECT_LE(off(result.losses, stayed.losses), 2e-5);
   EXPECT_LE(off(result.norms, stayed.norms), 2e-4);
 }

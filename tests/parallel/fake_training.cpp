@@ -80,7 +80,7 @@ class Trainee {
         uses_(uses_of(run)),
         state_(static_cast<unsigned>(data.rank())) {
     for (std::size_t i = 0; i < run.groups.size(); ++i) {
-      const FlatOptions options{static_cast<ZeroStage>(run.stage), run.compute, run.groups[i].accumulators};
+      const FlatOptions options{static_cast<ZeroStage>(run.stage), run.compute, run.groups[i].accumulators, run.order};
       groups_.push_back(std::make_unique<FlatGroup>("group." + std::to_string(i), run.groups[i].parameters, options,
                                                     mesh_, backend_->ops(), backend_->memory(), pool_));
     }

@@ -28,6 +28,7 @@ struct FakeRun {
   bool delays = false;   // ranks sleep at random places
   Poison poison = Poison::yes;
   int shard = 0;  // ranks that share state; 0: all
+  SumOrder order = SumOrder::fixed;
 };
 
 /// A parameter with no more than a name and a number of elements.

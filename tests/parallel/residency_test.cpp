@@ -1,6 +1,7 @@
 // What each ZeRO stage keeps and moves, in bytes.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "fake_training.h"
@@ -122,6 +123,50 @@ TEST(Residency, TheTrafficOfEveryStageIsTheFormula) {
         EXPECT_EQ(five.reduce_scatter.bytes - three.reduce_scatter.bytes, 2 * expected.reduce_scatter);
         EXPECT_EQ(five.sum.calls, 0U);
         EXPECT_EQ(five.exchange.calls, 0U);
+      }
+    }
+  }
+}
+
+TEST(Residency, TheFastOrderReducesOnceAStep) {
+  for (const int ranks : {2, 4}) {
+    for (const int shard : {0, 2}) {
+      for (int stage = 0; stage <= 3; ++stage) {
+        SCOPED_TRACE(fmt::format("{} ranks in shards of {}, stage {}", ranks, shard, stage));
+        FakeRun run = equal_blocks(ranks, stage, Dtype::f32);
+        run.microbatches = 4 * ranks;
+        run.shard = shard;
+        run.order = SumOrder::fast;
+        run.steps = 1;
+        const Traffic one = test::train(run).traffic;
+        run.steps = 2;
+        const Traffic two = test::train(run).traffic;
+        const std::uint64_t rounds = stage < 2 ? 1 : 4;  // of four microbatches a rank
+        EXPECT_EQ(two.reduce_scatter.calls - one.reduce_scatter.calls, rounds * blocks);
+        const auto n = static_cast<std::uint64_t>(ranks);
+        EXPECT_EQ(two.reduce_scatter.bytes - one.reduce_scatter.bytes, rounds * blocks * (n - 1) * block / n * 4);
+      }
+    }
+  }
+}
+
+/// The fake gradients of a microbatch are added to what earlier ones left: the sum is another order of the same numbers.
+TEST(Residency, TheFastOrderLosesNothing) {
+  for (const int ranks : {1, 2, 4}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      FakeRun run{.groups = test::uneven_groups(), .ranks = ranks, .stage = stage, .steps = 3, .microbatches = 12};
+      const FakeResult fixed = test::train_plainly(run);
+      run.order = SumOrder::fast;
+      const FakeResult fast = test::train(run);
+      // Twelve addends: at most 11 roundings of either order, 2^-24 each of the sum of magnitudes; three steps.
+      for (std::size_t i = 0; i < fixed.norms.size(); ++i) EXPECT_NEAR(fast.norms[i] / fixed.norms[i], 1, 1e-5);
+      for (const auto& [name, values] : fixed.weights) {
+        for (std::size_t k = 0; k < values.size(); ++k) {
+          EXPECT_NEAR(fast.weights.at(name)[k], values[k], 1e-5 * (1 + std::abs(values[k]))) << name;
+        }
+      }
+      if (stage >= 2 && ranks > 1) {
+        EXPECT_EQ(fast.norms, fixed.norms) << "there is no room to wait: the fixed order";
       }
     }
   }
