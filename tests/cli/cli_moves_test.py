@@ -1,12 +1,13 @@
-"""One run that moves from mesh to mesh, and what leaves it."""
+"""One run that moves from mesh to mesh, what leaves it, and meshes that cannot be."""
 
 import json
 
 import cli_support as cli
 from cli_known import relative
+from cli_tensors import Tensor, write_tensors
 
 
-class OneRunOnManyMeshes(cli.CliTest):
+class MeshTest(cli.CliTest):
     """Rows of odd lengths, which neither a tensor nor a context axis divides."""
 
     STEPS = 10
@@ -21,6 +22,8 @@ class OneRunOnManyMeshes(cli.CliTest):
             "datasets": "rows.jsonl", "packing": "none", "cutoff_len": None, "max_steps": self.STEPS, "save_steps": 100,
             "lr_scheduler_type": "constant", "global_batch_size": 4, "threads_per_rank": 1, **keys})
 
+
+class OneRunOnManyMeshes(MeshTest):
     def records(self, run):
         lines = [json.loads(line) for line in (self.folder / run / "trainer_log.jsonl").read_text().splitlines()]
         return {line["current_steps"]: line for line in lines if "loss" in line}
@@ -65,6 +68,30 @@ class OneRunOnManyMeshes(cli.CliTest):
         for mesh, (loss, keys) in losses.items():
             same = not {"tensor_parallel_size", "context_parallel_size"} & keys.keys()
             self.assertLessEqual(relative(loss, first), 0 if same else 2e-6, mesh)
+
+
+class Refused(MeshTest):
+    """The model has 8 heads, 4 key-value heads and 5 layers, so 13 blocks."""
+
+    def test_by_name_with_what_would_work(self):
+        recipe = self.mesh_recipe()
+        for ranks, says, keys in [
+                (3, ["tensor_parallel_size: 3", "8 heads and 4 key-value heads", "2 or 4"],
+                 {"tensor_parallel_size": 3}),
+                (3, ["which does not divide 3 rank(s)", "2 or 4 ranks"], {"tensor_parallel_size": 2}),
+                (4, ["data_shard_size: 3", "2 or 4 does"], {"data_shard_size": 3}),
+                (4, ["pipeline_parallel_size: 4 with 4 chunks each", "13 blocks", "at most 3 stages"],
+                 {"pipeline_parallel_size": 4, "pipeline_schedule": "interleaved", "pipeline_chunks": 4}),
+                (2, ["pipeline_schedule: interleaved", "3 microbatches on 2 stages", "2 or 4 would"],
+                 {"pipeline_parallel_size": 2, "pipeline_schedule": "interleaved", "global_batch_size": 3}),
+                (1, ["expert_parallel_size: `2`", "leave it at 1"], {"expert_parallel_size": 2})]:
+            with self.subTest(**keys):
+                self.refused(2, says, "train", recipe, *cli.settings(keys), ranks=ranks,
+                             leaves=("run", ".hearth-cache"))
+        write_tensors(self.folder / "x", {"input_ids": Tensor([1, 2], 1, 2)})
+        for verb in (["eval", cli.stories, "--data", "rows.jsonl"],
+                     ["probe", cli.stories, "--input", "x", "--output", "y"]):
+            self.refused(2, ["tensor_parallel_size: 3", "2 or 4"], *verb, "--set", "tensor_parallel_size=3", ranks=3)
 
 
 if __name__ == "__main__":

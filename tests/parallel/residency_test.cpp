@@ -128,6 +128,29 @@ TEST(Residency, TheTrafficOfEveryStageIsTheFormula) {
   }
 }
 
+/// Four ranks in two shards of two that hold copies of each other.
+TEST(Residency, TheTrafficOfShardsThatRepeatIsTheFormula) {
+  constexpr std::uint64_t ranks = 4;
+  constexpr std::uint64_t shard = 2;
+  for (const Dtype compute : {Dtype::f32, Dtype::bf16}) {
+    for (int stage = 1; stage <= 3; ++stage) {
+      SCOPED_TRACE(fmt::format("stage {}, {}", stage, name_of(compute)));
+      FakeRun run = equal_blocks(ranks, stage, compute);
+      run.shard = shard;
+      const Traffic three = test::train(run).traffic;
+      run.steps = 4;
+      const Traffic four = test::train(run).traffic;
+      const std::uint64_t weights = size_of(compute) * block * (shard - 1) / shard;
+      const std::uint64_t copies = 4 * block / ranks * (ranks / shard - 1);
+      const std::uint64_t norm = (ranks - 1) * 8 * (blocks * block / norm_chunk / ranks);
+      const std::uint64_t gathers = stage == 3 ? 2 * blocks - 1 : blocks;  // one microbatch a rank
+      EXPECT_EQ(four.gather.bytes - three.gather.bytes, gathers * weights + blocks * copies + norm);
+      EXPECT_EQ(four.gather.calls - three.gather.calls, gathers * (ranks / shard) + blocks + 1);
+      EXPECT_EQ(four.reduce_scatter.bytes - three.reduce_scatter.bytes, blocks * 4 * block * (ranks - 1) / ranks);
+    }
+  }
+}
+
 TEST(Residency, TheFastOrderReducesOnceAStep) {
   for (const int ranks : {2, 4}) {
     for (const int shard : {0, 2}) {
