@@ -18,9 +18,10 @@ struct Verb {
   bool makes_world;
 };
 
-constexpr std::array<Verb, 9> verbs = {{
+constexpr std::array<Verb, 10> verbs = {{
     {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare, true},
     {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train, true},
+    {"verify", "whether a recipe's mesh gives what one rank gives, on these machines", verb_verify, true},
     {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval, true},
     {"generate", "continue a text", verb_generate, true},
     {"export", "write a trained run as a Hugging Face folder", verb_export, true},

@@ -15,6 +15,7 @@ int run_verb(const Words& words, Environment& environment);
 
 int verb_prepare(const Words& words, Environment& environment);
 int verb_train(const Words& words, Environment& environment);
+int verb_verify(const Words& words, Environment& environment);
 int verb_eval(const Words& words, Environment& environment);
 int verb_generate(const Words& words, Environment& environment);
 int verb_export(const Words& words, Environment& environment);

@@ -1,0 +1,65 @@
+// verify RECIPE: whether the mesh of a recipe gives what one rank gives, on the machines that it is to run on.
+#include <cstdio>
+
+#include "base/file.h"
+#include "launch/options.h"
+#include "trainer/together_of.h"
+#include "trainer/verify_report.h"
+
+namespace hearth {
+
+namespace {
+
+namespace po = boost::program_options;
+
+/// Unlike train's, its data need not be there: nothing of them is read.
+Recipe recipe_of(const Options& options) {
+  const Path path = options.text("RECIPE");
+  std::string text;
+  try {
+    text = read_text(path);
+  } catch (const Error& error) {
+    fail(Kind::usage, "the recipe cannot be read: {}", error.text());
+  }
+  return parse_recipe(text, path.string(), options.has("set") ? options.as<Words>("set") : Words(),
+                      RecipeFiles::unchecked);
+}
+
+}  // namespace
+
+int verb_verify(const Words& words, Environment& environment) {
+  Options options(
+      "verify RECIPE [--set key=value ...] [--report FILE.json]",
+      "Trains a small copy of the recipe's model on made-up rows, on all ranks as the recipe says and on the first "
+      "rank\n"
+      "alone, and compares losses, every parameter's gradient, the norm and the weights after two steps: to the bit\n"
+      "where that is promised, else within what rounding explains. Of the recipe's files config.json alone is read, "
+      "and\n"
+      "its output_dir is not touched. As many ranks as the training will have:\n"
+      "    mpirun -n 4 hearth verify recipe.yaml\n"
+      "Ends with 0, or with 17 and the parameter, rank and axis that are off.",
+      {"RECIPE"});
+  options.add()("set", po::value<Words>()->composing(), "key=value: replaces a key of the recipe")(
+      "report", po::value<std::string>(), "a JSON file to write the findings to");
+  if (!options.parse(words)) return 0;
+  const std::string name = options.text("RECIPE");
+  const Recipe recipe = recipe_of(options);
+  const int threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
+  World world(environment, threads);
+  const Together together = together_of(world.all());
+  ModelConfig config;
+  all_or_none(together, [&] { config = verify_config(recipe); });
+  const std::optional<Bf16Products> products =
+      recipe.train.dtype == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened);
+  const VerifyReport report =
+      verify(recipe, config, world.all(), [&] { return make_device(environment, world, threads, products).backend; });
+  if (world.first()) std::fputs(verify_text(report, name).c_str(), stdout);
+  all_or_none(together, [&] {
+    if (world.first() && options.has("report")) write_file(options.text("report"), verify_json(report, name));
+  });
+  std::fflush(stdout);
+  require_good(report, name);
+  return 0;
+}
+
+}  // namespace hearth

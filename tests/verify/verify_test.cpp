@@ -1,0 +1,182 @@
+// A sound mesh is good; each fault is caught and named.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "verify/verify_run.h"
+
+namespace hearth {
+namespace {
+
+using test::Fault;
+using test::Wish;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Schedule = Recipe::PipelineSchedule;
+
+std::vector<Wish> sound() {
+  return {
+      {.mesh = {}},
+      {.mesh = {.data = 2}, .zero_stage = 0},
+      {.mesh = {.data = 2}, .zero_stage = 1, .order = Recipe::SumOrder::fast},
+      {.mesh = {.data = 3}, .zero_stage = 2, .dtype = Dtype::bf16},
+      {.mesh = {.data = 4}, .zero_stage = 3, .microbatch_rows = 1},
+      {.mesh = {.data = 4, .shard = 2}, .zero_stage = 3, .smoothing = 0.1},
+      {.mesh = {.pipe = 2}},
+      {.mesh = {.pipe = 3}, .schedule = Schedule::zero_bubble, .recompute = 2},
+      {.mesh = {.pipe = 2}, .schedule = Schedule::interleaved, .dtype = Dtype::bf16},
+      {.mesh = {.pipe = 4}, .recompute = 1, .accumulation = 5},
+      {.mesh = {.pipe = 2, .data = 2}, .zero_stage = 3, .schedule = Schedule::zero_bubble},
+      {.mesh = {.tensor = 2}},
+      {.mesh = {.tensor = 4}, .recompute = 1, .dtype = Dtype::bf16, .smoothing = 0.1},
+      {.mesh = {.tensor = 8}, .microbatch_rows = 1},
+      {.mesh = {.context = 2}, .dtype = Dtype::bf16},
+      {.mesh = {.context = 4}, .zero_stage = 3, .recompute = 1},
+      {.mesh = {.data = 2, .tensor = 2}, .zero_stage = 3},
+      {.mesh = {.data = 2, .context = 2, .shard = 2}, .zero_stage = 2},
+      {.mesh = {.context = 2, .tensor = 2}, .smoothing = 0.1},
+      {.mesh = {.pipe = 2, .tensor = 2}, .dtype = Dtype::bf16},
+      {.mesh = {.pipe = 2, .context = 2}, .schedule = Schedule::zero_bubble},
+      {.mesh = {.pipe = 2, .data = 2, .tensor = 2}, .zero_stage = 3, .schedule = Schedule::interleaved},
+  };
+}
+
+class Sound : public testing::TestWithParam<std::string> {};
+
+TEST_P(Sound, MeshesAreGood) {
+  ASSERT_GE(sound().size(), 20U);
+  for (const Wish& wish : sound()) {
+    const VerifyReport report = test::verified(wish, GetParam());
+    EXPECT_TRUE(report.good()) << verify_text(report, GetParam());
+    EXPECT_EQ(report.checks.size(), wish.dtype == Dtype::bf16 ? 14U : 7U);
+    EXPECT_NO_THROW(require_good(report, "recipe"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Family, Sound, testing::ValuesIn(test::families()),
+                         [](const auto& family) { return family.param; });
+
+struct Case {
+  Fault fault;
+  Wish wish;
+  std::string axis;
+  std::string family = "llama";
+};
+
+void expect_caught(const Case& one) {
+  const VerifyReport report = test::verified(one.wish, one.family, one.fault);
+  const std::string text = verify_text(report, "recipe.yaml");
+  const VerifyCheck* worst = report.worst();
+  ASSERT_NE(worst, nullptr) << "fault " << static_cast<int>(one.fault) << "\n" << text;
+  EXPECT_THAT(report.axes, ElementsAre(one.axis)) << text;
+  const auto parameters = Transformer(report.plan.config).parameters();
+  EXPECT_TRUE(std::any_of(parameters.begin(), parameters.end(), [&](const Parameter& parameter) {
+    return parameter.name == worst->parameter;
+  })) << text;
+  EXPECT_GE(worst->rank, 0);
+  EXPECT_LT(worst->rank, one.wish.mesh.ranks());
+  try {
+    require_good(report, "recipe.yaml");
+    FAIL() << text;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::validation);
+    EXPECT_EQ(exit_code(error.kind()), 17);
+    for (const std::string& part : {worst->parameter, fmt::format("rank {}", worst->rank), "axis: " + one.axis}) {
+      EXPECT_THAT(error.text(), HasSubstr(part));
+    }
+  }
+}
+
+TEST(Caught, AMissingSum) {
+  expect_caught({Fault::missing_sum, {.mesh = {.data = 2}}, "data"});
+  expect_caught({Fault::missing_sum, {.mesh = {.data = 2}, .zero_stage = 3}, "data"});
+  expect_caught({Fault::missing_sum, {.mesh = {.context = 2}}, "context"});
+  expect_caught({Fault::missing_sum, {.mesh = {.tensor = 2}}, "tensor"});
+  expect_caught({Fault::missing_sum, {.mesh = {.pipe = 2, .tensor = 2}}, "tensor", "qwen3"});
+  expect_caught({Fault::unsummed, {.mesh = {.pipe = 2}}, "pipe"});      // tied ends
+  expect_caught({Fault::unsummed, {.mesh = {.tensor = 2}}, "tensor"});  // gains
+}
+
+TEST(Caught, ADoubledGradient) {
+  expect_caught({Fault::doubled, {.mesh = {.data = 2}, .zero_stage = 2}, "data"});
+  expect_caught({Fault::doubled, {.mesh = {.tensor = 2}}, "tensor", "qwen2"});
+  expect_caught({Fault::doubled, {.mesh = {.pipe = 2, .tensor = 2}}, "tensor"});
+}
+
+TEST(Caught, AStaleWeight) {
+  expect_caught({Fault::stale, {.mesh = {.data = 2}, .zero_stage = 1}, "data"});
+  expect_caught({Fault::stale, {.mesh = {.data = 2, .shard = 2}, .zero_stage = 2}, "data", "mistral"});
+  expect_caught({Fault::stale, {.mesh = {.data = 2}, .zero_stage = 3}, "data"});
+}
+
+TEST(Caught, ASwappedShard) {
+  expect_caught({Fault::swapped, {.mesh = {.data = 2}, .zero_stage = 3}, "data"});
+  expect_caught({Fault::swapped, {.mesh = {.data = 2, .shard = 2}, .zero_stage = 1}, "data"});
+  expect_caught({Fault::swapped, {.mesh = {.tensor = 2}}, "tensor"});
+  expect_caught({Fault::swapped, {.mesh = {.pipe = 2, .tensor = 2}}, "tensor"});
+}
+
+TEST(Caught, AMessageThatGoesWrong) {
+  expect_caught({Fault::wrong_neighbour, {.mesh = {.context = 2}}, "context"});
+  expect_caught({Fault::wrong_neighbour, {.mesh = {.context = 3}}, "context", "mistral"});
+  expect_caught({Fault::lost_half, {.mesh = {.pipe = 2}}, "pipe"});
+  expect_caught({Fault::lost_half, {.mesh = {.pipe = 2, .tensor = 2}}, "pipe"});
+}
+
+TEST(Caught, AnOffByOneDocumentBorder) {
+  expect_caught({Fault::late_border, {.mesh = {.data = 2}}, "data"});
+  expect_caught({Fault::late_border, {.mesh = {.pipe = 2}}, "pipe"});
+  expect_caught({Fault::late_border, {.mesh = {.context = 2}}, "context"});
+  expect_caught({Fault::late_border, {.mesh = {.tensor = 2}}, "tensor"});
+}
+
+TEST(Caught, AWrongDenominator) {
+  expect_caught({Fault::denominator, {.mesh = {.data = 2}}, "data"});
+  expect_caught({Fault::denominator, {.mesh = {.pipe = 2}}, "pipe"});
+  expect_caught({Fault::denominator, {.mesh = {.context = 2}}, "context"});
+  expect_caught({Fault::denominator, {.mesh = {.tensor = 2}}, "tensor"});
+}
+
+TEST(Caught, AnUpdateThatIsWrongOnOneRankNamesIt) {
+  for (const int zero_stage : {0, 3}) {
+    const VerifyReport report =
+        test::verified({.mesh = {.data = 3}, .zero_stage = zero_stage}, "qwen2", Fault::hasty_update);
+    ASSERT_FALSE(report.good());
+    EXPECT_EQ(report.worst()->what, "change of weights in two steps");
+    EXPECT_EQ(report.worst()->rank, 1);
+    EXPECT_THAT(report.axes, ElementsAre("data"));
+  }
+}
+
+TEST(Caught, TheParameterThatIsOff) {
+  const VerifyReport tied = test::verified({.mesh = {.pipe = 2}}, "llama", Fault::unsummed);
+  EXPECT_EQ(tied.worst()->parameter, "embedding");
+  const VerifyReport gains = test::verified({.mesh = {.tensor = 2}}, "qwen3", Fault::unsummed);
+  EXPECT_THAT(gains.worst()->parameter, HasSubstr("norm"));
+}
+
+TEST(Caught, WhatOnlyTwoAxesOrAllTogetherDo) {
+  const Wish wish{.mesh = {.pipe = 2, .data = 2, .tensor = 2}};
+  const VerifyReport pairs = test::verified(wish, "llama", Fault::missing_sum, 4);
+  EXPECT_THAT(pairs.axes, ElementsAre("pipe x data", "pipe x tensor", "data x tensor"));
+  const VerifyReport all = test::verified(wish, "llama", Fault::missing_sum, 8);
+  EXPECT_FALSE(all.good());
+  EXPECT_TRUE(all.axes.empty());
+  EXPECT_EQ(axes_text(all), "none alone, only all together (pipe 2 x data 2 x tensor 2)");
+}
+
+TEST(Report, SaysInJsonWhatIsOff) {
+  const VerifyReport report = test::verified({.mesh = {.pipe = 2, .tensor = 2}}, "llama", Fault::swapped);
+  const auto json = nlohmann::json::parse(verify_json(report, "recipe.yaml"));
+  EXPECT_EQ(json["good"], false);
+  EXPECT_EQ(json["mesh"]["tensor"], 2);
+  EXPECT_EQ(json["off"]["what"], "gradient");
+  EXPECT_EQ(json["off"]["parameter"], report.worst()->parameter);
+  EXPECT_EQ(json["off"]["rank"], report.worst()->rank);
+  EXPECT_EQ(json["off"]["axes"], std::vector<std::string>{"tensor"});
+  EXPECT_EQ(json["checks"].size(), 7U);
+}
+
+}  // namespace
+}  // namespace hearth

@@ -1,0 +1,271 @@
+#include "trainer/verify_compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace hearth {
+
+namespace {
+
+/// What is not a number is as wrong as can be.
+double clean(double error) {
+  return std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+}
+
+std::vector<std::vector<float>> joined(const std::vector<Parameter>& parameters,
+                                       const std::vector<VerifyPiece>& pieces) {
+  std::vector<std::vector<float>> whole;
+  for (const Parameter& parameter : parameters) whole.emplace_back(static_cast<std::size_t>(parameter.full.elements()));
+  for (const VerifyPiece& piece : pieces) {
+    for (std::int64_t i = 0; i < piece.where.elements(); ++i) {
+      const std::int64_t at =
+          piece.where.begin + i / piece.where.columns * piece.where.stride + i % piece.where.columns;
+      whole[piece.parameter][static_cast<std::size_t>(at)] = piece.values[static_cast<std::size_t>(i)];
+    }
+  }
+  return whole;
+}
+
+/// Sums of squares of what this rank's pieces of each parameter are off by.
+struct Deviation {
+  std::vector<double> counted;  // of pieces that count
+  std::vector<double> kept;     // of all that this rank keeps
+};
+
+void deviate(const VerifyPiece& piece, std::span<const float> truth, Deviation& deviation) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < piece.where.elements(); ++i) {
+    const std::int64_t at = piece.where.begin + i / piece.where.columns * piece.where.stride + i % piece.where.columns;
+    const double d = static_cast<double>(piece.values[static_cast<std::size_t>(i)]) -
+                     static_cast<double>(truth[static_cast<std::size_t>(at)]);
+    sum += d * d;
+  }
+  deviation.kept[piece.parameter] += clean(sum);
+  if (piece.counted) deviation.counted[piece.parameter] += clean(sum);
+}
+
+double length(std::span<const float> values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum);
+}
+
+/// The scale of an error of one parameter, and what of it is allowed, both in the parameter's own unit.
+struct Scale {
+  double unit = 0;
+  double allowed = 0;
+};
+
+/// The whole of what the first rank has, on all ranks, one parameter at a time.
+std::vector<float> handed_out(const std::vector<std::vector<float>>& from, std::size_t parameter, std::int64_t elements,
+                              Communicator& world) {
+  std::vector<float> values(static_cast<std::size_t>(elements), 0.0F);
+  if (world.rank() == 0) values = from[parameter];
+  world.sum(Tensor(values.data(), Dtype::f32, {elements})).wait();  // the others have zeros
+  return values;
+}
+
+class Comparison {
+ public:
+  Comparison(const VerifyOracle& oracle, const VerifyResult& mine, const VerifyBounds& bounds, Dtype compute,
+             Communicator& world)
+      : oracle_(oracle), mine_(mine), bounds_(bounds), compute_(compute), world_(world) {}
+
+  void numbers();
+  void gradients();
+  void weights();
+  std::vector<VerifyCheck> checks;
+
+ private:
+  std::vector<double> gathered(std::vector<double> mine) const;
+  double allowed_of(VerifyNumber number) const;
+  void add(const char* what, const Deviation& deviation, const std::vector<Scale>& scales);
+  double slack_of(std::size_t parameter, std::span<const float> gradient, double weight_length) const;
+
+  const VerifyOracle& oracle_;
+  const VerifyResult& mine_;
+  const VerifyBounds& bounds_;
+  Dtype compute_;
+  Communicator& world_;
+  std::vector<double> units_;  // of gradients, by parameter
+};
+
+/// Every rank's numbers, in rank order.
+std::vector<double> Comparison::gathered(std::vector<double> mine) const {
+  const auto count = static_cast<std::int64_t>(mine.size());
+  std::vector<double> all(mine.size() * static_cast<std::size_t>(world_.size()));
+  world_.gather(Tensor(mine.data(), Dtype::f64, {count}), Tensor(all.data(), Dtype::f64, {count * world_.size()}))
+      .wait();
+  return all;
+}
+
+double Comparison::allowed_of(VerifyNumber number) const {
+  switch (number) {
+    case VerifyNumber::loss:
+      return bounds_.loss;
+    case VerifyNumber::norm:
+      return bounds_.gradient;
+    case VerifyNumber::norm_after_one:
+      return bounds_.norm_later;
+    case VerifyNumber::loss_after_one:
+    case VerifyNumber::loss_after_two:
+      break;
+  }
+  return bounds_.loss_later;
+}
+
+void Comparison::numbers() {
+  std::vector<double> known(verify_numbers, 0.0);
+  if (world_.rank() == 0) known.assign(oracle_.numbers.begin(), oracle_.numbers.end());
+  const std::vector<double> truth = gathered(known);  // the first rank's come first
+  const std::vector<double> all = gathered({mine_.numbers.begin(), mine_.numbers.end()});
+  for (std::size_t i = 0; i < verify_numbers; ++i) {
+    const auto number = static_cast<VerifyNumber>(i);
+    VerifyCheck check{compute_, name_of(number), 0, allowed_of(number), "", 0};
+    for (int rank = 0; rank < world_.size(); ++rank) {
+      const double value = all[static_cast<std::size_t>(rank) * verify_numbers + i];
+      const double error = value == truth[i] ? 0 : clean(std::abs(value / truth[i] - 1));
+      if (error > check.error) check.rank = rank;
+      check.error = std::max(check.error, error);
+    }
+    checks.push_back(check);
+  }
+}
+
+void Comparison::add(const char* what, const Deviation& deviation, const std::vector<Scale>& scales) {
+  const std::size_t count = scales.size();
+  std::vector<double> both = deviation.counted;
+  both.insert(both.end(), deviation.kept.begin(), deviation.kept.end());
+  const std::vector<double> all = gathered(both);
+  VerifyCheck worst{compute_, what, 0, 0, "", 0};
+  double worst_share = -1;  // of what is allowed
+  for (std::size_t p = 0; p < count; ++p) {
+    double counted = 0;
+    double kept = 0;
+    int rank = 0;
+    for (int r = 0; r < world_.size(); ++r) {
+      const double* of_rank = all.data() + static_cast<std::size_t>(r) * 2 * count;
+      counted += of_rank[p];
+      if (of_rank[count + p] > kept) rank = r;
+      kept = std::max(kept, of_rank[count + p]);
+    }
+    const double off = std::sqrt(std::max(counted, kept));
+    const double error = off == 0 ? 0 : clean(off / scales[p].unit);
+    const bool finite = std::isfinite(scales[p].allowed) && scales[p].unit > 0;
+    const double allowed = finite ? scales[p].allowed / scales[p].unit : 0;
+    const double share = allowed > 0 ? error / allowed : error;
+    if (share <= worst_share) continue;
+    worst_share = share;
+    worst = {compute_, what, error, allowed, mine_.parameters[p].name, rank};
+  }
+  checks.push_back(worst);
+}
+
+void Comparison::gradients() {
+  const std::size_t count = mine_.parameters.size();
+  Deviation deviation{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
+  double squares = 0;
+  double elements = 0;
+  std::vector<double> lengths;
+  for (std::size_t p = 0; p < count; ++p) {
+    const std::int64_t size = mine_.parameters[p].full.elements();
+    const std::vector<float> truth = handed_out(oracle_.gradients, p, size, world_);
+    lengths.push_back(length(truth));
+    squares += lengths.back() * lengths.back();
+    elements += static_cast<double>(size);
+    for (const VerifyPiece& piece : mine_.gradients) {
+      if (piece.parameter == p) deviate(piece, truth, deviation);
+    }
+  }
+  // Where terms cancel (biases of keys) what is left may be rounding alone: never less than a hundredth of the mean.
+  std::vector<Scale> scales;
+  for (std::size_t p = 0; p < count; ++p) {
+    const auto size = static_cast<double>(mine_.parameters[p].full.elements());
+    const double floor = bounds_.to_the_bit ? 0 : 0.01 * std::sqrt(squares * size / elements);
+    units_.push_back(std::max(lengths[p], floor));
+    scales.push_back({units_[p], bounds_.gradient * units_[p]});  // 0 where everything is equal to the bit
+  }
+  add("gradient", deviation, scales);
+}
+
+/// What errors within the bounds of a gradient can make of the change of its weights: Adam moves a weight by rate g/|g|,
+/// so one whose gradient is below its own error moves either way, and any other by an error of that share; two steps,
+/// and the spacing of the weights.
+double Comparison::slack_of(std::size_t parameter, std::span<const float> gradient, double weight_length) const {
+  const double noise = bounds_.gradient * units_[parameter] / std::sqrt(static_cast<double>(gradient.size()));
+  const double ordinary = units_[parameter] / std::sqrt(static_cast<double>(gradient.size()));
+  double sum = 0;
+  for (const float g : gradient) {
+    const double size = g == 0 ? ordinary : std::abs(static_cast<double>(g));  // a token of the second step alone
+    const double moved = verify_rate * std::min(4.0, 4 * noise / size);
+    sum += moved * moved;
+  }
+  return std::sqrt(sum) + 4 * std::exp2(-24) * weight_length;
+}
+
+void Comparison::weights() {
+  const std::size_t count = mine_.parameters.size();
+  Deviation deviation{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
+  std::vector<Scale> scales;
+  for (std::size_t p = 0; p < count; ++p) {
+    const Parameter& parameter = mine_.parameters[p];
+    const std::vector<float> truth = handed_out(oracle_.weights, p, parameter.full.elements(), world_);
+    const std::vector<float> gradient = handed_out(oracle_.gradients, p, parameter.full.elements(), world_);
+    std::vector<float> change = truth;
+    for (std::size_t i = 0; i < change.size(); ++i) {
+      change[i] -= verify_weight(parameter, static_cast<std::int64_t>(i));
+    }
+    scales.push_back({length(change), bounds_.to_the_bit ? 0 : slack_of(p, gradient, length(truth))});
+    for (const VerifyPiece& piece : mine_.weights) {
+      if (piece.parameter == p) deviate(piece, truth, deviation);
+    }
+  }
+  add("change of weights in two steps", deviation, scales);
+}
+
+}  // namespace
+
+VerifyOracle oracle_of(const VerifyResult& alone) {
+  return {alone.numbers, joined(alone.parameters, alone.gradients), joined(alone.parameters, alone.weights)};
+}
+
+VerifyBounds verify_bounds(const VerifyPlan& plan, Dtype compute) {
+  if (plan.mesh.tensor == 1 && plan.mesh.context == 1 && plan.placed.order == SumOrder::fixed) {
+    return {.why = "to the bit: no tensor or context axis, sums in the fixed order"};
+  }
+  const ModelConfig& config = plan.config;
+  std::int64_t tokens = 0;
+  for (const std::int64_t row : plan.first_rows) tokens += plan.rows.tokens(row);
+  const auto terms =
+      static_cast<double>(std::max({tokens, config.width, config.hidden, config.vocabulary, config.query_width()}));
+  const double depth = 12.0 * static_cast<double>(config.layers) + 4;
+  if (compute == Dtype::bf16) {
+    const double loss = 8 * std::exp2(-9);
+    const double gradient = loss * std::sqrt(3 * depth);
+    return {loss,     4 * loss,
+            gradient, gradient,
+            false,    fmt::format("8 v for losses, 8 v sqrt(3 d) for gradients; v = 2^-9, d = {:.0f}", depth)};
+  }
+  const double u = std::exp2(-24);
+  const double loss = 8 * u * std::sqrt(terms);
+  const double gradient = loss * std::sqrt(3 * depth);
+  return {loss,
+          4 * loss,
+          gradient,
+          4 * gradient,
+          false,
+          fmt::format("8 u sqrt(n) for losses, 8 u sqrt(3 n d) for gradients; u = 2^-24, n = {:.0f}, d = {:.0f}", terms,
+                      depth)};
+}
+
+std::vector<VerifyCheck> verify_compare(const VerifyOracle& oracle, const VerifyResult& mine,
+                                        const VerifyBounds& bounds, Dtype compute, Communicator& world) {
+  Comparison comparison(oracle, mine, bounds, compute, world);
+  comparison.numbers();
+  comparison.gradients();
+  comparison.weights();
+  return std::move(comparison.checks);
+}
+
+}  // namespace hearth

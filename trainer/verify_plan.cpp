@@ -1,0 +1,185 @@
+#include "trainer/verify_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/random.h"
+#include "model/hf/config.h"
+#include "trainer/recipe_mesh.h"
+
+namespace hearth {
+
+namespace {
+
+constexpr std::int64_t most_microbatch_rows = 2;  // a microbatch of several rows, and one that is short
+constexpr std::int64_t narrow_head = 8;
+
+/// The smallest size from `least` on that leaves what `size` leaves when divided by `parts`.
+std::int64_t like(std::int64_t size, std::int64_t least, std::int64_t parts) {
+  return least + ((size - least) % parts + parts) % parts;
+}
+
+int& place_of(MeshShape& shape, Axis axis) {
+  switch (axis) {
+    case Axis::pipe:
+      return shape.pipe;
+    case Axis::data:
+      return shape.data;
+    case Axis::context:
+      return shape.context;
+    case Axis::tensor:
+      break;
+  }
+  return shape.tensor;
+}
+
+/// Microbatches of a step: the recipe's, or where those are many fewer rounds with as many places left empty.
+std::int64_t microbatches_of(std::int64_t of_recipe, const MeshShape& shape) {
+  const std::int64_t rounds = (of_recipe + shape.data - 1) / shape.data;
+  const std::int64_t most = shape.pipe == 1 ? 3 : 2 * shape.pipe;
+  const std::int64_t spare = rounds * shape.data - of_recipe;
+  return std::max<std::int64_t>(1, std::min(rounds, most) * shape.data - spare);
+}
+
+/// Rows of two steps. Lengths, documents and targets are uneven; the last data rank, or where there is one alone the
+/// second microbatch, has no target in the first step.
+ListedRows made_up(const VerifyPlan& plan, std::int64_t microbatches) {
+  const Key key = Key(11).with("verify");
+  std::uint64_t index = 0;
+  const auto below = [&](std::int64_t count) {
+    return static_cast<std::int64_t>(key.below(static_cast<std::uint64_t>(count), index++));
+  };
+  const std::int64_t data = plan.mesh.data;
+  const std::int64_t of_step = microbatches * plan.step.microbatch_rows;
+  const std::int64_t spread = std::max<std::int64_t>(20, 8 * plan.mesh.context);  // every context rank has documents
+  std::vector<Row> rows;
+  for (std::int64_t r = 0; r < 2 * of_step; ++r) {
+    const std::int64_t microbatch = r / plan.step.microbatch_rows;
+    const bool first_step_without = data > 1 ? microbatch % data == data - 1 : microbatch == 1;
+    const bool without = microbatches > 1 && (r < of_step ? first_step_without : r % 5 == 3);
+    const std::int64_t length = 5 + below(spread);
+    std::vector<std::int32_t> ids;
+    std::vector<std::int32_t> labels;
+    for (std::int64_t t = 0; t < length; ++t) {
+      ids.push_back(static_cast<std::int32_t>(below(plan.config.vocabulary)));
+      labels.push_back(without || below(3) == 0 ? -100 : ids.back());
+    }
+    std::vector<std::int32_t> starts{0};
+    if (r % 3 != 2) starts.push_back(static_cast<std::int32_t>(1 + below(length - 1)));
+    rows.push_back(labelled_row(std::move(ids), labels, std::move(starts)));
+  }
+  return ListedRows(std::move(rows));
+}
+
+}  // namespace
+
+std::vector<Axis> axes_of(const MeshShape& shape) {
+  std::vector<Axis> axes;
+  for (const Axis axis : {Axis::pipe, Axis::data, Axis::context, Axis::tensor}) {
+    if (size_of(shape, axis) > 1) axes.push_back(axis);
+  }
+  return axes;
+}
+
+int size_of(const MeshShape& shape, Axis axis) {
+  MeshShape copy = shape;
+  return place_of(copy, axis);
+}
+
+ModelConfig verify_config(const Recipe& recipe) {
+  if (!recipe.from_nothing()) {
+    const Path folder = *recipe.model.model_name_or_path;
+    if (!std::filesystem::is_directory(folder)) {
+      fail(Kind::usage,
+           "model_name_or_path: `{}` is no folder here (hearth downloads nothing; fetch the model first, its "
+           "config.json is enough to verify)",
+           folder.string());
+    }
+    return hf::read_config(folder);
+  }
+  auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
+  if (recipe.model.tokenizer_vocab_size && json.is_object() && !json.contains("vocab_size")) {
+    json["vocab_size"] = *recipe.model.tokenizer_vocab_size;
+  }
+  return hf::parse_config(json.dump(), "model_config of the recipe");
+}
+
+ModelConfig shrunk(const ModelConfig& config, const MeshShape& shape, int chunks) {
+  ModelConfig small = config;
+  const std::int64_t parts = shape.tensor;
+  small.width = 24;
+  small.hidden = like(config.hidden, std::max<std::int64_t>(37, 3 * parts), parts);
+  small.vocabulary = like(config.vocabulary, std::max<std::int64_t>(61, 3 * parts), parts);
+  small.head_width = std::min(config.head_width, narrow_head);
+  if (config.window > 0) small.window = std::min<std::int64_t>(config.window, 7);
+  const std::int64_t stages = static_cast<std::int64_t>(shape.pipe) * chunks;
+  small.layers = std::max<std::int64_t>(2, (stages - 3 + 1) / 2);  // two blocks a layer, and three
+  small.end_tokens.clear();
+  small.begin_token.reset();
+  small.padding_token.reset();
+  small.source_json.clear();
+  return small;
+}
+
+VerifyPlan verify_plan(const Recipe& recipe, const ModelConfig& config, int ranks) {
+  VerifyPlan plan;
+  plan.mesh = mesh_shape(recipe, ranks);
+  const int chunks = chunks_of(recipe);
+  check_model(config, plan.mesh, chunks);
+  const StepRows rows = rows_of_first_start(recipe, plan.mesh.data);
+  check_schedule(recipe, plan.mesh, rows.microbatches);
+  plan.config = shrunk(config, plan.mesh, chunks);
+  plan.label_smoothing = recipe.train.label_smoothing_factor;
+  plan.dtype = recipe.train.dtype;
+  plan.step.microbatch_rows = std::min(rows.microbatch, most_microbatch_rows);
+  plan.step.adamw = {.beta1 = recipe.train.adam_beta1,
+                     .beta2 = recipe.train.adam_beta2,
+                     .epsilon = recipe.train.adam_epsilon,
+                     .decay = recipe.train.weight_decay};
+  plan.step.max_norm = recipe.train.max_grad_norm;
+  const std::int64_t microbatches = microbatches_of(rows.microbatches, plan.mesh);
+  plan.rows = made_up(plan, microbatches);
+  const std::int64_t of_step = microbatches * plan.step.microbatch_rows;
+  plan.first_rows.resize(static_cast<std::size_t>(of_step));
+  std::iota(plan.first_rows.begin(), plan.first_rows.end(), 0);
+  plan.second_rows.resize(static_cast<std::size_t>(std::max<std::int64_t>(1, of_step - 1)));  // its end is short
+  std::iota(plan.second_rows.begin(), plan.second_rows.end(), of_step);
+  plan.placed.zero_stage = zero_stage(recipe, plan.mesh.data * plan.mesh.context);
+  plan.placed.poison = Poison::yes;
+  plan.placed.recompute = recipe.train.gradient_checkpointing;
+  plan.placed.capacity = capacity_for(plan.rows, plan.step.microbatch_rows);
+  plan.placed.schedule = schedule_kind(recipe);
+  plan.placed.chunks = chunks;
+  plan.placed.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
+  return plan;
+}
+
+VerifyPlan on_axes(const VerifyPlan& plan, const std::vector<Axis>& axes) {
+  VerifyPlan some = plan;
+  some.mesh = {};
+  for (const Axis axis : axes) place_of(some.mesh, axis) = size_of(plan.mesh, axis);
+  const int sums = some.mesh.data * some.mesh.context;
+  if (plan.mesh.shard > 0) some.mesh.shard = std::gcd(plan.mesh.shard, sums);
+  if (some.mesh.pipe == 1) {
+    some.placed.schedule = PipelineSchedule::one_f_one_b;
+    some.placed.chunks = 1;
+  }
+  if (axes.empty()) {
+    some.placed.zero_stage = 0;
+    some.placed.recompute = 0;
+    some.placed.order = SumOrder::fixed;
+  }
+  return some;
+}
+
+float verify_weight(const Parameter& parameter, std::int64_t index) {
+  const Key key = Key(7).with("verify").with(parameter.name);
+  const double spread = parameter.full.count == 1 ? 0.2 : 1 / std::sqrt(static_cast<double>(parameter.full[1]));
+  const double middle = parameter.law.kind == Law::Kind::ones ? 1 : 0;
+  return static_cast<float>(middle + spread * key.normal(static_cast<std::uint64_t>(index)));
+}
+
+}  // namespace hearth

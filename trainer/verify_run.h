@@ -1,0 +1,38 @@
+// One run of what `verify` compares, on one rank or on a mesh.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "trainer/verify_plan.h"
+
+namespace hearth {
+
+/// What a rank holds of one parameter, in f32.
+struct VerifyPiece {
+  std::size_t parameter = 0;  // in Transformer::parameters()
+  bool counted = false;       // whether this rank is the one of those with the same elements that norms count
+  Stretch where;
+  std::vector<float> values;
+};
+
+/// The numbers that every rank knows.
+enum class VerifyNumber { loss, norm, loss_after_one, norm_after_one, loss_after_two };
+constexpr std::size_t verify_numbers = 5;
+const char* name_of(VerifyNumber number);
+
+struct VerifyResult {
+  std::vector<Parameter> parameters;  // of the whole model
+  std::array<double, verify_numbers> numbers{};
+  std::vector<VerifyPiece> gradients;  // of the first step's rows, before clipping
+  std::vector<VerifyPiece> weights;    // after two steps
+};
+
+/// Gradients of the first step's rows, two steps, and the loss after them, on the ranks of `world`, which are as many as
+/// plan.mesh has. Collective. Pieces are what this rank keeps, copies of others' included. A step whose gradient is not
+/// finite leaves the weights as they were, and its numbers say so.
+VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& world, Backend& backend);
+
+}  // namespace hearth
