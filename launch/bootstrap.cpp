@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "launch/version.h"
+#include "trainer/run_start.h"
 #include "trainer/together_of.h"
 
 namespace hearth {
@@ -152,6 +154,9 @@ World::World(Environment& environment, int threads) {
   if (environment.under_launcher) {
     meet(environment, [] {});
     all_ = &environment.session->world();
+    agree(*all_, versions(),
+          "run different versions of hearth or of its libraries: `hearth --version` on each host says which; install "
+          "the same on all");
   } else {
     alone_ = make_self_communicator();
     all_ = alone_.get();

@@ -11,14 +11,18 @@ std::string program_name() {
   return fmt::format("hearth {} ({})", HEARTH_VERSION, HEARTH_COMMIT);
 }
 
-std::string version_text(const Environment& environment) {
+std::string versions() {
   const dnnl_version_t* dnnl = dnnl_version();
   std::string mpi = MpiSession::library_version();
   mpi = mpi.c_str();  // Open MPI counts its final zero as text
+  return fmt::format("{}\ncompiler   GCC {}\nMPI        {}\noneDNN     {}.{}.{}\nHDF5       {}.{}.{}", program_name(),
+                     __VERSION__, mpi, dnnl->major, dnnl->minor, dnnl->patch, H5_VERS_MAJOR, H5_VERS_MINOR,
+                     H5_VERS_RELEASE);
+}
+
+std::string version_text(const Environment& environment) {
   const auto device = make_cpu_backend({.threads = default_threads(environment), .isa = environment.isa});
-  return fmt::format("{}\ncompiler   GCC {}\nMPI        {}\noneDNN     {}.{}.{}\nHDF5       {}.{}.{}\ndevice     {}\n",
-                     program_name(), __VERSION__, mpi, dnnl->major, dnnl->minor, dnnl->patch, H5_VERS_MAJOR,
-                     H5_VERS_MINOR, H5_VERS_RELEASE, device->description());
+  return fmt::format("{}\ndevice     {}\n", versions(), device->description());
 }
 
 }  // namespace hearth

@@ -102,7 +102,7 @@ RunStart take_folder(const Recipe& recipe, const std::string& program) {
 
 }  // namespace
 
-void agree(Communicator& world, const std::string& what, const std::string& text) {
+void agree(Communicator& world, const std::string& text, const std::string& otherwise) {
   const std::string digest = sha384(text);
   std::vector<std::uint8_t> mine(digest.begin(), digest.end());
   std::vector<std::uint8_t> all(mine.size() * static_cast<std::size_t>(world.size()));
@@ -110,14 +110,12 @@ void agree(Communicator& world, const std::string& what, const std::string& text
   world.gather(Tensor(mine.data(), Dtype::u8, {bytes}), Tensor(all.data(), Dtype::u8, {bytes * world.size()})).wait();
   for (int rank = 1; rank < world.size(); ++rank) {
     if (std::equal(all.begin(), all.begin() + bytes, all.begin() + rank * bytes)) continue;
-    fail_everywhere(Kind::usage,
-                    "rank 0 and rank {} were given different {}: start every rank with the same command and file", rank,
-                    what);
+    fail_everywhere(Kind::usage, "rank 0 and rank {} {}", rank, otherwise);
   }
 }
 
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program) {
-  agree(world, "recipes", resolved_yaml(recipe));
+  agree(world, resolved_yaml(recipe), "were given different recipes: start every rank with the same command and file");
   RunStart start;
   const Together together = together_of(world);
   all_or_none(together, [&] {

@@ -27,7 +27,7 @@ struct RunStart {
 /// (checkpoints, none good).
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program);
 
-/// Every rank was given the same text, or Kind::usage.
-void agree(Communicator& world, const std::string& what, const std::string& text);
+/// Every rank has the same text, or Kind::usage on every rank: "rank 0 and rank 3 " and what they do `otherwise`.
+void agree(Communicator& world, const std::string& text, const std::string& otherwise);
 
 }  // namespace hearth

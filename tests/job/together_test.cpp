@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "parallel/thread_world.h"
+#include "trainer/run_start.h"
 
 namespace hearth {
 namespace {
@@ -34,6 +35,20 @@ TEST(TogetherOf, GathersTextsOfAnyLength) {
 TEST(TogetherOf, RanksOfOneKernelShareTheirFiles) {
   ThreadWorld(3).run([](Communicator& world) {
     EXPECT_EQ(together_on_files_of(world).same_files, (std::vector<int>{0, 1, 2}));
+  });
+}
+
+TEST(Agree, TheSameIsAcceptedAndAnythingElseNamedOnEveryRank) {
+  ThreadWorld(3).run([](Communicator& world) {
+    EXPECT_NO_THROW(agree(world, "hearth 1.2", "run different versions"));
+    try {
+      agree(world, world.rank() == 2 ? "hearth 1.3" : "hearth 1.2", "run different versions");
+      ADD_FAILURE() << "not refused on rank " << world.rank();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), Kind::usage);
+      EXPECT_EQ(error.text(), "rank 0 and rank 2 run different versions");
+      EXPECT_EQ(error.speaker(), 0);
+    }
   });
 }
 
