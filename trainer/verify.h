@@ -19,11 +19,11 @@ struct VerifyReport {
   std::vector<std::string> axes;
 
   bool good() const;
-  /// The check to name first: of those that fail a gradient, else weights, else a number of the step; null when good.
+  /// The check to name first, of those that fail: gradients, else weights, else a number of the step; null when good.
   const VerifyCheck* worst() const;
 };
 
-/// What an adapter of this process to its device is made by; called once on every rank, at the same place.
+/// Makes the device of this rank; called once on every rank, at the same place.
 using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 
 /// Runs a small copy of `config`'s model (see VerifyPlan) on the first rank alone and on all ranks of `world` as the

@@ -16,6 +16,7 @@ double clean(double error) {
 std::vector<std::vector<float>> joined(const std::vector<Parameter>& parameters,
                                        const std::vector<VerifyPiece>& pieces) {
   std::vector<std::vector<float>> whole;
+  whole.reserve(parameters.size());
   for (const Parameter& parameter : parameters) whole.emplace_back(static_cast<std::size_t>(parameter.full.elements()));
   for (const VerifyPiece& piece : pieces) {
     for (std::int64_t i = 0; i < piece.where.elements(); ++i) {

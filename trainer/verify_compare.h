@@ -36,7 +36,7 @@ VerifyBounds verify_bounds(const VerifyPlan& plan, Dtype compute);
 /// One line of the report.
 struct VerifyCheck {
   Dtype dtype = Dtype::f32;
-  std::string what;  // "gradient", "weights after two steps", or a VerifyNumber
+  std::string what;  // "gradient", "change of weights in two steps", or a VerifyNumber
   double error = 0;  // relative; infinity where a number is none
   double allowed = 0;
   std::string parameter;  // the one whose error is largest against what is allowed; empty for numbers of the step

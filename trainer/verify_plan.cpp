@@ -91,14 +91,14 @@ int size_of(const MeshShape& shape, Axis axis) {
 
 ModelConfig verify_config(const Recipe& recipe) {
   if (!recipe.from_nothing()) {
-    const Path folder = *recipe.model.model_name_or_path;
-    if (!std::filesystem::is_directory(folder)) {
+    const Path model = *recipe.model.model_name_or_path;
+    if (!std::filesystem::exists(model)) {
       fail(Kind::usage,
-           "model_name_or_path: `{}` is no folder here (hearth downloads nothing; fetch the model first, its "
-           "config.json is enough to verify)",
-           folder.string());
+           "model_name_or_path: there is no `{}` here (hearth downloads nothing: fetch the model first; to verify, its "
+           "config.json is enough)",
+           model.string());
     }
-    return hf::read_config(folder);
+    return hf::read_config(model);
   }
   auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
   if (recipe.model.tokenizer_vocab_size && json.is_object() && !json.contains("vocab_size")) {

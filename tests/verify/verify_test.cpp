@@ -151,8 +151,10 @@ TEST(Caught, AnUpdateThatIsWrongOnOneRankNamesIt) {
 
 TEST(Caught, TheParameterThatIsOff) {
   const VerifyReport tied = test::verified({.mesh = {.pipe = 2}}, "llama", Fault::unsummed);
+  ASSERT_FALSE(tied.good());
   EXPECT_EQ(tied.worst()->parameter, "embedding");
   const VerifyReport gains = test::verified({.mesh = {.tensor = 2}}, "qwen3", Fault::unsummed);
+  ASSERT_FALSE(gains.good());
   EXPECT_THAT(gains.worst()->parameter, HasSubstr("norm"));
 }
 
@@ -168,6 +170,7 @@ TEST(Caught, WhatOnlyTwoAxesOrAllTogetherDo) {
 
 TEST(Report, SaysInJsonWhatIsOff) {
   const VerifyReport report = test::verified({.mesh = {.pipe = 2, .tensor = 2}}, "llama", Fault::swapped);
+  ASSERT_FALSE(report.good());
   const auto json = nlohmann::json::parse(verify_json(report, "recipe.yaml"));
   EXPECT_EQ(json["good"], false);
   EXPECT_EQ(json["mesh"]["tensor"], 2);
