@@ -140,7 +140,8 @@ void Comparison::add(const char* what, const Deviation& deviation, const std::ve
   both.insert(both.end(), deviation.kept.begin(), deviation.kept.end());
   const std::vector<double> all = gathered(both);
   VerifyCheck worst{compute_, what, 0, 0, "", 0};
-  double worst_share = -1;  // of what is allowed
+  double worst_share = -1;                       // of what is allowed
+  const int runs = world_.size() / mine_.ranks;  // side by side; each counts every element once
   for (std::size_t p = 0; p < count; ++p) {
     double counted = 0;
     double kept = 0;
@@ -151,7 +152,7 @@ void Comparison::add(const char* what, const Deviation& deviation, const std::ve
       if (of_rank[count + p] > kept) rank = r;
       kept = std::max(kept, of_rank[count + p]);
     }
-    const double off = std::sqrt(std::max(counted, kept));
+    const double off = std::sqrt(std::max(counted / runs, kept));
     const double error = off == 0 ? 0 : clean(off / scales[p].unit);
     const bool finite = std::isfinite(scales[p].allowed) && scales[p].unit > 0;
     const double allowed = finite ? scales[p].allowed / scales[p].unit : 0;

@@ -89,6 +89,7 @@ VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& wor
   ModelOnMesh on(model, mesh, placed, backend.ops(), backend.memory());
   fill(on.groups);
   VerifyResult result;
+  result.ranks = world.size();
   result.parameters = model.parameters();
 
   // At rate 0 and without memory the first moment is the gradient, to the bit, and the weights stay.

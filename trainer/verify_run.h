@@ -24,6 +24,7 @@ constexpr std::size_t verify_numbers = 5;
 const char* name_of(VerifyNumber number);
 
 struct VerifyResult {
+  int ranks = 1;                      // that ran it together
   std::vector<Parameter> parameters;  // of the whole model
   std::array<double, verify_numbers> numbers{};
   std::vector<VerifyPiece> gradients;  // of the first step's rows, before clipping
