@@ -121,6 +121,7 @@ TEST(Reload, AnyMeshReadsWhatAnyOtherSaved) {
              {.family = "twelve", .mesh = {.tensor = 2}},
              {.family = "twelve", .mesh = {.pipe = 2}, .schedule = PipelineSchedule::zero_bubble},
              {.family = "twelve", .mesh = {.context = 2}, .zero_stage = 3},
+             {.family = "twelve", .mesh = {.data = 2, .context = 2}, .zero_stage = 1},
              {.family = "twelve", .mesh = {.data = 3}, .zero_stage = 3},
              {.family = "twelve", .mesh = {.data = 4, .shard = 2}, .zero_stage = 2},
              {.family = "twelve", .mesh = {.pipe = 2, .tensor = 2}, .zero_stage = 3},
