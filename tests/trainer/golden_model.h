@@ -7,8 +7,8 @@
 
 #include "kernels/backend.h"
 #include "model/hf/safetensors.h"
-#include "trainer/rows.h"
 #include "trainer/model_on_mesh.h"
+#include "trainer/rows.h"
 #include "trainer/step.h"
 
 namespace hearth::test {
