@@ -117,13 +117,32 @@ Linear Attention::linear(Place place) const {
   return {place, biased ? output + (place - norm) : -1};  // query_bias is 5, behind output, which is 4
 }
 
-std::size_t Attention::kept_bytes(const BatchShape& shape, Dtype compute) const {
+std::vector<std::size_t> Attention::kept_sizes(const BatchShape& shape, Dtype compute) const {
   HostMemory nothing;
   KeptMemory none(nothing);
   const State s(shape, compute, sizes_, axes_, none);
-  std::size_t bytes = s.inverse_rms.bytes() + s.q.bytes() + s.kv.bytes() + s.y.bytes() + s.log_sum.bytes();
-  if (sizes_.head_norms) bytes += s.raw_q.bytes() + s.raw_k.bytes() + s.inverse_q.bytes() + s.inverse_k.bytes();
-  return bytes;
+  std::vector<std::size_t> sizes = {s.inverse_rms.bytes(), s.q.bytes(), s.kv.bytes(), s.y.bytes(), s.log_sum.bytes()};
+  if (sizes_.head_norms) {
+    sizes.insert(sizes.end(), {s.raw_q.bytes(), s.raw_k.bytes(), s.inverse_q.bytes(), s.inverse_k.bytes()});
+  }
+  return sizes;
+}
+
+ScratchBytes Attention::scratch_bytes(const BatchShape& shape, Dtype compute) const {
+  const Dims q = {shape.tokens, query_heads(sizes_, axes_), sizes_.head_width};
+  const Dims k = {shape.tokens, key_heads(sizes_, axes_), sizes_.head_width};
+  const Dims kv = {2 * k[0], k[1], k[2]};
+  const std::size_t mine = Arena::room(compute, out(shape));  // n, dn
+  const std::size_t all = room_of_all_rows(shape, axes_, compute, sizes_.width);
+  const std::size_t forward = std::max(mine + all, room_of_ring_attention(axes_.context, compute, q, kv));
+
+  const std::size_t held = 2 * Arena::room(compute, q) + Arena::room(compute, kv) + all;  // dq, d_attention, dkv, dy
+  const std::size_t d_key = sizes_.head_norms ? Arena::room(compute, k) : 0;
+  const std::size_t x_hat = sizes_.head_norms ? Arena::room(compute, q) : 0;  // given back before n is taken
+  const std::size_t inverse_rms = Arena::room(statistics_of(compute), {rows_of(shape, axes_)});
+  const std::size_t of_norm = 2 * mine + inverse_rms + 2 * all;  // and n's rows, and what is summed
+  return {forward, held + std::max(room_of_ring_attention_backward(axes_.context, compute, q, kv),
+                                   d_key + std::max(x_hat, of_norm))};
 }
 
 std::unique_ptr<Activations> Attention::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {

@@ -30,7 +30,8 @@ class Attention final : public Block {
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
   Dims out(const BatchShape& shape) const override;
-  std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
+  std::vector<std::size_t> kept_sizes(const BatchShape& shape, Dtype compute) const override;
+  ScratchBytes scratch_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
   /// With pass.cache (on axes of one) the keys and values of these rows are appended at cache.length, and batch.keys count rows of
   /// the cache; the caller moves cache.length on.

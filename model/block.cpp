@@ -1,6 +1,7 @@
 #include "model/block.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace hearth {
@@ -40,6 +41,11 @@ Tensor Kept::operator*() const {
 
 void Kept::shed() {
   if (held()) memory_.give(std::exchange(buffer_, Buffer()));
+}
+
+std::size_t Block::kept_bytes(const BatchShape& shape, Dtype compute) const {
+  const auto sizes = kept_sizes(shape, compute);
+  return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
 }
 
 }  // namespace hearth

@@ -138,6 +138,12 @@ struct Pass {
   Cache* cache = nullptr;  // null unless generating
 };
 
+/// The most bytes of Pass::scratch that a call has in use at once, each take as Arena::room counts it.
+struct ScratchBytes {
+  std::size_t forward = 0;
+  std::size_t backward = 0;  // of the head: loss_and_gradient
+};
+
 /// The unit of sharding, recomputation and pipelining. All methods are const: a block stores sizes only.
 class Block {
  public:
@@ -147,8 +153,12 @@ class Block {
   virtual std::vector<Parameter> parameters() const = 0;
   /// Dims of y for a batch; (T / t, D) but for the head.
   virtual Dims out(const BatchShape& shape) const = 0;
-  /// Bytes that activations of `shape` hold, before anything is allocated.
-  virtual std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const = 0;
+  /// Bytes of each tensor that activations of `shape` hold, before anything is allocated.
+  virtual std::vector<std::size_t> kept_sizes(const BatchShape& shape, Dtype compute) const = 0;
+  /// Their sum.
+  std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const;
+  /// What forward and backward of shape.tokens tokens take from their scratch, by arithmetic alone.
+  virtual ScratchBytes scratch_bytes(const BatchShape& shape, Dtype compute) const = 0;
   /// Made once, reused by every step. Holds nothing until a forward fills it.
   virtual std::unique_ptr<Activations> activations(const BatchShape& shape, Dtype compute,
                                                    KeptMemory& memory) const = 0;

@@ -20,6 +20,11 @@ Dims Embedding::out(const BatchShape& shape) const {
   return {rows_of(shape, axes_), width_};
 }
 
+ScratchBytes Embedding::scratch_bytes(const BatchShape& shape, Dtype compute) const {
+  const std::size_t all = room_of_all_rows(shape, axes_, compute, width_);
+  return {all, all};
+}
+
 std::unique_ptr<Activations> Embedding::activations(const BatchShape&, Dtype, KeptMemory&) const {
   return std::make_unique<NoActivations>();
 }

@@ -11,7 +11,8 @@ class Embedding final : public Block {
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
   Dims out(const BatchShape& shape) const override;
-  std::size_t kept_bytes(const BatchShape&, Dtype) const override { return 0; }
+  std::vector<std::size_t> kept_sizes(const BatchShape&, Dtype) const override { return {}; }
+  ScratchBytes scratch_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
   /// x: (T) i32 tokens   y: (T / t, D)
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;

@@ -23,10 +23,14 @@ Dims FinalNorm::out(const BatchShape& shape) const {
   return {rows_of(shape, axes_), width_};
 }
 
-std::size_t FinalNorm::kept_bytes(const BatchShape& shape, Dtype compute) const {
+std::vector<std::size_t> FinalNorm::kept_sizes(const BatchShape& shape, Dtype compute) const {
   HostMemory nothing;
   KeptMemory none(nothing);
-  return State(shape, compute, axes_, none).inverse_rms.bytes();
+  return {State(shape, compute, axes_, none).inverse_rms.bytes()};
+}
+
+ScratchBytes FinalNorm::scratch_bytes(const BatchShape& shape, Dtype compute) const {
+  return {0, 2 * Arena::room(compute, out(shape))};  // x_hat, d
 }
 
 std::unique_ptr<Activations> FinalNorm::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {

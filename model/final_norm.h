@@ -11,7 +11,8 @@ class FinalNorm final : public Block {
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
   Dims out(const BatchShape& shape) const override;
-  std::size_t kept_bytes(const BatchShape& shape, Dtype compute) const override;
+  std::vector<std::size_t> kept_sizes(const BatchShape& shape, Dtype compute) const override;
+  ScratchBytes scratch_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
   void forward(In x, Out y, Activations& kept, Pass& pass) const override;
   void backward(In x, const Activations& kept, In dy, Out dx, Pass& pass) const override;

@@ -40,6 +40,17 @@ std::unique_ptr<Activations> Head::activations(const BatchShape&, Dtype, KeptMem
   return std::make_unique<NoActivations>();
 }
 
+ScratchBytes Head::scratch_bytes(const BatchShape& shape, Dtype compute) const {
+  const Dtype wide = statistics_of(compute);
+  const std::int64_t rows = std::min(chunk, shape.tokens);
+  const Dims some = {rows, (vocabulary_ + axes_.tensor - 1) / axes_.tensor};
+  const std::size_t all = room_of_all_rows(shape, axes_, compute, width_);  // x, and in backward its gradient too
+  const std::size_t logits = Arena::room(wide, some) + Arena::room(wide, {rows, head_statistics_columns});
+  const std::size_t pieces = axes_.tensor == 1 ? 0 : Arena::room(wide, {axes_.tensor * rows, head_statistics_columns});
+  const std::size_t gradient = compute == wide ? 0 : Arena::room(compute, some);
+  return {all + logits + pieces, 2 * all + logits + std::max(pieces, gradient)};
+}
+
 /// The tokens whose logits a tensor rank makes: the first columns of its piece; the rest is padding.
 Interval Head::columns_of(int tensor_rank) const {
   return piece_extent(parameters()[0], tensor_rank);

@@ -10,13 +10,16 @@ namespace hearth {
 
 class Head final : public Block {
  public:
+  static constexpr std::int64_t chunk = 256;  // rows of logits that exist at once
+
   /// `parameter` is the name of its weight: "head", or "embedding" when the ends are tied.
   Head(std::string parameter, std::int64_t vocabulary, std::int64_t width, Law law, double smoothing = 0,
        AxisSizes axes = {});
   const std::string& name() const override { return name_; }
   std::vector<Parameter> parameters() const override;
   Dims out(const BatchShape& shape) const override { return {shape.tokens, 1}; }
-  std::size_t kept_bytes(const BatchShape&, Dtype) const override { return 0; }
+  std::vector<std::size_t> kept_sizes(const BatchShape&, Dtype) const override { return {}; }
+  ScratchBytes scratch_bytes(const BatchShape& shape, Dtype compute) const override;
   std::unique_ptr<Activations> activations(const BatchShape&, Dtype, KeptMemory&) const override;
 
   /// Losses alone, for evaluation, the same on every tensor rank.
@@ -33,8 +36,6 @@ class Head final : public Block {
   std::int64_t vocabulary() const { return vocabulary_; }
 
  private:
-  static constexpr std::int64_t chunk = 256;  // rows of logits that exist at once
-
   Interval columns_of(int tensor_rank) const;
   void measure(In x, In targets, Out logits, Out statistics, Pass& pass) const;
 

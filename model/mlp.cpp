@@ -43,11 +43,21 @@ Dims Mlp::out(const BatchShape& shape) const {
   return {rows_of(shape, axes_), sizes_.width};
 }
 
-std::size_t Mlp::kept_bytes(const BatchShape& shape, Dtype compute) const {
+std::vector<std::size_t> Mlp::kept_sizes(const BatchShape& shape, Dtype compute) const {
   HostMemory nothing;
   KeptMemory none(nothing);
   const State state(shape, compute, sizes_.hidden, axes_, none);
-  return state.inverse_rms.bytes() + state.gate.bytes() + state.up.bytes();
+  return {state.inverse_rms.bytes(), state.gate.bytes(), state.up.bytes()};
+}
+
+ScratchBytes Mlp::scratch_bytes(const BatchShape& shape, Dtype compute) const {
+  const std::int64_t hidden = (sizes_.hidden + axes_.tensor - 1) / axes_.tensor;
+  const std::size_t f = Arena::room(compute, {shape.tokens, hidden});
+  const std::size_t mine = Arena::room(compute, out(shape));
+  const std::size_t all = room_of_all_rows(shape, axes_, compute, sizes_.width);
+  const std::size_t inverse_rms = Arena::room(statistics_of(compute), {rows_of(shape, axes_)});
+  // n, its rows, h, what is summed;  h, dh, dup, dy's rows, n, dn, inverse_rms again, n's rows, what is summed
+  return {mine + f + 2 * all, 3 * f + 2 * mine + inverse_rms + 3 * all};
 }
 
 std::unique_ptr<Activations> Mlp::activations(const BatchShape& shape, Dtype compute, KeptMemory& memory) const {

@@ -49,11 +49,30 @@ AttentionShape part_of(const AttentionShape& shape, const Batch& batch) {
   return {.scale = shape.scale, .window = 0, .part = true};
 }
 
+/// Those of one other rank, or, while they are computed with, of the next one too.
+std::size_t keys_of_others(int ranks) {
+  return static_cast<std::size_t>(std::min(2, ranks - 1));
+}
+
 const KeyRange& seen_of(const Pass& pass, int owner) {
   return pass.batch.keys[static_cast<std::size_t>(owner)];
 }
 
 }  // namespace
+
+std::size_t room_of_ring_attention(int ranks, Dtype compute, const Dims& q, const Dims& kv) {
+  if (ranks == 1) return 0;
+  const Dtype wide = statistics_of(compute);
+  const std::size_t sums = (compute == wide ? 1 : 2) * Arena::room(wide, q);  // a share, and what is added up
+  return sums + Arena::room(wide, {q[0], q[1]}) + keys_of_others(ranks) * Arena::room(compute, kv);
+}
+
+std::size_t room_of_ring_attention_backward(int ranks, Dtype compute, const Dims& q, const Dims& kv) {
+  if (ranks == 1) return 0;
+  const Dtype wide = statistics_of(compute);
+  const std::size_t dq = compute == wide ? 0 : Arena::room(wide, q);
+  return dq + 3 * Arena::room(wide, kv) + keys_of_others(ranks) * Arena::room(compute, kv);  // a share, and two sums
+}
 
 void ring_attention(In q, In kv, AttentionShape shape, Out y, Out log_sum, Pass& pass) {
   Ring ring(pass.context);
@@ -67,7 +86,7 @@ void ring_attention(In q, In kv, AttentionShape shape, Out y, Out log_sum, Pass&
   const Tensor sum = y.dtype == wide ? y : scratch.take(wide, y.dims);  // (T, n, H)
   const Tensor share = scratch.take(wide, y.dims);
   const Tensor share_log_sum = scratch.take(wide, log_sum.dims);
-  const Turns others(scratch, kv.dtype, kv.dims, std::min(2, ring.size() - 1));
+  const Turns others(scratch, kv.dtype, kv.dims, static_cast<int>(keys_of_others(ring.size())));
   for (int passes = 0; passes < ring.size(); ++passes) {
     const Tensor& here = passes == 0 ? kv : others.after(passes);
     Ticket coming;
@@ -101,7 +120,7 @@ void ring_attention_backward(In q, In kv, AttentionShape shape, In y, In log_sum
   Scratch scratch(pass.scratch);
   const Tensor dq_sum = dq.dtype == wide ? dq : scratch.take(wide, dq.dims);  // (T, n, H)
   const Tensor share = scratch.take(wide, kv.dims);                           // (2 T, k, H)
-  const Turns others(scratch, kv.dtype, kv.dims, std::min(2, ring.size() - 1));
+  const Turns others(scratch, kv.dtype, kv.dims, static_cast<int>(keys_of_others(ring.size())));
   const Turns sums(scratch, wide, kv.dims, 2);  // of the gradients of the keys that are here, or on their way
   pass.ops.fill(0, dq_sum);
   Ticket sum_coming;

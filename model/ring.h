@@ -16,6 +16,10 @@ inline Tensor values_in(In kv) {
   return kv.row_slice(kv.rows() / 2, kv.rows() / 2);
 }
 
+/// Bytes of an arena that the two below take on a ring of `ranks`.    q: (T, n, H)   kv: (2 T, k, H)
+std::size_t room_of_ring_attention(int ranks, Dtype compute, const Dims& q, const Dims& kv);
+std::size_t room_of_ring_attention_backward(int ranks, Dtype compute, const Dims& q, const Dims& kv);
+
 /// y = attention of this rank's queries over the keys of all ranks, log_sum = the logarithm of the sum of exp(scores).
 ///   q, y: (T, n, H)   kv: (2 T, k, H), this rank's keys and behind them its values   log_sum: (T, n)
 /// batch.keys say which keys a query sees; on a ring they must be limited to shape.window already. Parts are merged in

@@ -10,6 +10,10 @@ std::int64_t rows_of(const BatchShape& shape, const AxisSizes& axes) {
   return shape.tokens / axes.tensor;
 }
 
+std::size_t room_of_all_rows(const BatchShape& shape, const AxisSizes& axes, Dtype dtype, std::int64_t columns) {
+  return axes.tensor == 1 ? 0 : Arena::room(dtype, {shape.tokens, columns});
+}
+
 Tensor gather_rows(In mine, Scratch& scratch, Communicator& tensor) {
   if (tensor.size() == 1) return mine;
   Dims dims = mine.dims;

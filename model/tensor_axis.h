@@ -11,6 +11,10 @@ namespace hearth {
 /// T / t: the rows of the residual stream that a tensor rank has. REQUIRES: T is a multiple of t.
 std::int64_t rows_of(const BatchShape& shape, const AxisSizes& axes);
 
+/// Bytes of an arena that all rows take where ranks have a part of them: nothing on an axis of one.
+///   mine: (R, columns)   all: (t * R, columns)
+std::size_t room_of_all_rows(const BatchShape& shape, const AxisSizes& axes, Dtype dtype, std::int64_t columns);
+
 /// All rows, in rank order, of which every rank gives as many: in scratch, or `mine` itself where it is all.
 ///   mine: (R, ...)   the result: (t * R, ...)
 Tensor gather_rows(In mine, Scratch& scratch, Communicator& tensor);

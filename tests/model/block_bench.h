@@ -29,6 +29,7 @@ class BlockBench {
   std::vector<Tensor>& gradients() { return gradients_; }
   Backend& backend() { return backend_; }
   KeptMemory& kept() { return kept_; }
+  Arena& scratch() { return scratch_; }
   BatchShape shape() const { return {batch_.tokens.rows(), batch_.tokens.rows()}; }
 
  private:

@@ -177,29 +177,6 @@ TEST(Blocks, RecomputationChangesNothing) {
   }
 }
 
-/// kept_bytes is what forward really holds.
-TEST(Blocks, KeptBytesAreKnownBeforehand) {
-  for (const bool norms : {false, true}) {
-    AttentionSizes sizes = attention_sizes();
-    sizes.head_norms = norms;
-    const Attention block("layers.0.attention", sizes);
-    const auto backend = make_cpu_backend({.threads = 1});
-    BlockBench bench(block, *backend, Dtype::bf16, test::documents({64}, 11, 3), 6);
-    const Tensor x = bench.noise({64, 10}, 1);
-    const Tensor y = bench.tensor(Dtype::bf16, {64, 10});
-    IgnoringSink sink;
-    Pass pass = bench.pass(sink);
-    block.forward(x, y, *block.activations(bench.shape(), Dtype::bf16, bench.kept()), pass);  // warms scratch
-    HostMemory memory;
-    KeptMemory counted(memory);
-    const auto kept = block.activations(bench.shape(), Dtype::bf16, counted);
-    block.forward(x, y, *kept, pass);
-    const auto planned = block.kept_bytes(bench.shape(), Dtype::bf16);
-    EXPECT_GE(memory.now(), planned);
-    EXPECT_LT(memory.now(), planned + 10 * 64);  // each of at most ten tensors is padded to 64 bytes
-  }
-}
-
 /// A document's rows are the same bits alone and beside others.
 TEST(Blocks, DocumentsDoNotSeeEachOther) {
   const Attention block("layers.0.attention", attention_sizes());

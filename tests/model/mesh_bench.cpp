@@ -49,7 +49,6 @@ class Member {
         tensor_(world.split(world.rank() / how.axes.tensor, world.rank())),
         context_(world.split(world.rank() % how.axes.tensor, world.rank())),
         alone_(make_self_communicator()),
-        scratch_(backend_->memory()),
         kept_(kept_bytes_),
         maker_(rotary(chain.head_width), static_cast<std::int64_t>(documents.tokens.size()) / how.axes.context,
                how.compute, backend_->ops(), backend_->memory(), {context_->rank(), how.axes.context, chain.window}),
@@ -88,8 +87,10 @@ class Member {
       const auto at = static_cast<std::size_t>(i);
       if (how_.recompute) forward(i, *kept[at]);
       AccumulatingSink sink(backend_->ops(), gradients_[at]);
+      fresh_scratch();
       Pass pass = this->pass(i, sink);
       block(i).backward(x_[at], *kept[at], dx_, i == 0 && has_tokens() ? Tensor() : dx_, pass);
+      check_scratch(block(i), "backward", block(i).scratch_bytes(shape(), how_.compute).backward);
     }
   }
 
@@ -119,8 +120,19 @@ class Member {
   }
   Pass pass(int i, GradientSink& sink) {
     return {
-        backend_->ops(), sink,   weights_[static_cast<std::size_t>(i)], scratch_, *tensor_, *context_, *alone_, Key(),
+        backend_->ops(), sink,   weights_[static_cast<std::size_t>(i)], *scratch_, *tensor_, *context_, *alone_, Key(),
         batch_,          nullptr};
+  }
+
+  /// In one piece, so that what is in use is what was asked for.
+  void fresh_scratch() {
+    scratch_ = std::make_unique<Arena>(backend_->memory());
+    scratch_->reserve(std::size_t{1} << 22);
+  }
+  void check_scratch(const Block& block, const char* what, std::size_t planned) {
+    if (scratch_->largest() == planned) return;
+    complaints_.push_back(
+        fmt::format("{} {} uses {} bytes of scratch and said {}", block.name(), what, scratch_->largest(), planned));
   }
 
   Tensor zeros(Dtype dtype, Dims dims) {
@@ -192,11 +204,13 @@ class Member {
 
   Tensor forward(int i, Activations& kept) {
     IgnoringSink ignore;
-    Pass pass = this->pass(i, ignore);
     const Tensor y = zeros(how_.compute, block(i).out(shape()));
     const std::size_t before = kept_bytes_.now();
     const bool had_spare = how_.recompute;  // then memory that an earlier block gave back may be used again
+    fresh_scratch();
+    Pass pass = this->pass(i, ignore);
     block(i).forward(x_[static_cast<std::size_t>(i)], y, kept, pass);
+    check_scratch(block(i), "forward", block(i).scratch_bytes(shape(), how_.compute).forward);
     const std::size_t taken = kept_bytes_.now() - before;
     const std::size_t planned = block(i).kept_bytes(shape(), how_.compute);
     if (!had_spare && (taken < planned || taken > planned + 10 * 64)) {  // tensors are padded to 64 bytes
@@ -212,14 +226,22 @@ class Member {
     logits_ = zeros(wide, {shape().tokens, head().vocabulary()});
     dx_ = zeros(how_.compute, x.dims);
     AccumulatingSink sink(backend_->ops(), gradients_.back());
-    Pass pass = this->pass(ordinary(), sink);
+    const ScratchBytes planned = head().scratch_bytes(shape(), how_.compute);
+    fresh_scratch();
+    Pass logits = this->pass(ordinary(), sink);
     {
-      Scratch scratch(scratch_);
-      head().logits(gather_rows(x, scratch, *tensor_), logits_, pass);
+      Scratch scratch(*scratch_);
+      head().logits(gather_rows(x, scratch, *tensor_), logits_, logits);
     }
     const Tensor alone = zeros(wide, {shape().tokens, 1});
-    head().forward(x, alone, *head().activations(shape(), how_.compute, kept_), pass);
-    head().loss_and_gradient(x, losses_, dx_, pass);
+    fresh_scratch();
+    Pass forward = this->pass(ordinary(), sink);
+    head().forward(x, alone, *head().activations(shape(), how_.compute, kept_), forward);
+    check_scratch(head(), "forward", planned.forward);
+    fresh_scratch();
+    Pass both = this->pass(ordinary(), sink);
+    head().loss_and_gradient(x, losses_, dx_, both);
+    check_scratch(head(), "with its gradient", planned.backward);
     if (std::memcmp(alone.data, losses_.data, losses_.bytes()) != 0) {
       complaints_.push_back("the head's forward has other losses");
     }
@@ -272,7 +294,7 @@ class Member {
   std::unique_ptr<Communicator> tensor_, context_, alone_;
   HostMemory kept_bytes_;
   std::vector<Buffer> buffers_;
-  Arena scratch_;
+  std::unique_ptr<Arena> scratch_;
   KeptMemory kept_;
   BatchMaker maker_;
   Batch batch_;
