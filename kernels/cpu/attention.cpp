@@ -41,6 +41,58 @@ AttentionLayout CpuOps::layout(In q, In k, In v, In first, In last, AttentionSha
           .part = shape.part};
 }
 
+// Floats of one thread.
+std::int64_t CpuOps::attention_room(const AttentionLayout& in) const {
+  return whole_lines(loops_.attention_floats(in));
+}
+
+// How an adjoint is cut into units, and the floats that it needs.
+struct CpuOps::AdjointRoom {
+  std::int64_t parts;    // of one key head
+  std::int64_t units;    // in all
+  std::int64_t width;    // of a row of sums
+  std::int64_t sums;     // of dk, and again of dv
+  std::int64_t room;     // of one thread
+  std::int64_t holders;  // that have sums
+  std::int64_t floats(int threads) const { return room * threads + 2 * sums * holders; }
+};
+
+CpuOps::AdjointRoom CpuOps::adjoint_room(const AttentionLayout& in) const {
+  constexpr std::int64_t enough_key_heads = 8;
+  const std::int64_t key_heads = in.heads / in.group;
+  AdjointRoom of{};
+  of.parts = key_heads >= enough_key_heads ? 1 : in.group;
+  of.units = key_heads * of.parts;
+  of.width = loops_.attention_width(in.width);
+  of.sums = whole_lines((in.keys + loops_.attention_keys()) * of.width);
+  of.room = whole_lines(loops_.attention_backward_floats(in));
+  of.holders = of.parts == 1 ? std::min<std::int64_t>(of.units, team_.threads()) : of.units;
+  return of;
+}
+
+std::size_t CpuOps::workspace_bytes(const Workload& work) {
+  std::int64_t products = 0;
+  for (const ProductShape& shape : work.products) products = std::max(products, products_.workspace_floats(shape));
+  std::int64_t floats = 0;
+  std::int64_t ranges = 0;
+  for (const AttentionCall& call : work.attentions) {
+    AttentionLayout in{};
+    in.tokens = call.tokens;
+    in.keys = call.keys;
+    in.heads = call.heads;
+    in.group = call.heads / call.key_value_heads;
+    in.width = call.head_width;
+    floats = std::max(floats, attention_room(in) * team_.threads());
+    if (call.backward) floats = std::max(floats, adjoint_room(in).floats(team_.threads()));
+    if (call.window) ranges = std::max(ranges, call.tokens);
+  }
+  std::size_t bytes = 0;
+  for (const std::int64_t count : {products, floats, ranges}) {  // ranges are i32, as wide as floats
+    if (count > 0) bytes += Memory::room(static_cast<std::size_t>(count) * sizeof(float));
+  }
+  return bytes;
+}
+
 // A unit is some queries with all the heads that share one key head. Rows of the result are independent of each other,
 // so the cut changes speed only.
 void CpuOps::attention(In q, In k, In v, In first, In last, AttentionShape shape, Out y, Out log_sum) {
@@ -49,7 +101,7 @@ void CpuOps::attention(In q, In k, In v, In first, In last, AttentionShape shape
   const AttentionForward call{
       layout(q, k, v, first, last, shape), y.data, y.pitch, storage(y), log_sum.typed<float>(), log_sum.pitch};
   const std::int64_t queries = std::max<std::int64_t>(1, loops_.attention_rows() / call.in.group);
-  const std::int64_t room = whole_lines(loops_.attention_floats(call.in));
+  const std::int64_t room = attention_room(call.in);
   float* const workspace = workspace_.floats(room * team_.threads());
   const std::int64_t key_heads = k.dims[1];
   const std::int64_t cuts = ceil_divide(q.rows(), queries);
@@ -85,7 +137,6 @@ void CpuOps::attention_backward(In q, In k, In v, In first, In last, AttentionSh
                                 Out dq, Out dk, Out dv) {
   check::attention_backward(q, k, v, first, last, y, log_sum, dy, dq, dk, dv);
   if (q.rows() == 0 || k.rows() == 0) return;
-  constexpr std::int64_t enough_key_heads = 8;
   const AttentionBackward call{layout(q, k, v, first, last, shape),
                                y.data,
                                y.pitch,
@@ -98,13 +149,12 @@ void CpuOps::attention_backward(In q, In k, In v, In first, In last, AttentionSh
                                storage(dq)};
   const AttentionLayout& in = call.in;
   const std::int64_t key_heads = k.dims[1];
-  const std::int64_t parts = key_heads >= enough_key_heads ? 1 : in.group;  // of one key head
-  const std::int64_t units = key_heads * parts;
-  const std::int64_t width = loops_.attention_width(in.width);
-  const std::int64_t sums = whole_lines((in.keys + loops_.attention_keys()) * width);  // of dk, and again of dv
-  const std::int64_t room = whole_lines(loops_.attention_backward_floats(in));
-  const std::int64_t holders = parts == 1 ? std::min<std::int64_t>(units, team_.threads()) : units;
-  float* const workspace = workspace_.floats(room * team_.threads() + 2 * sums * holders);
+  const AdjointRoom of = adjoint_room(in);
+  const std::int64_t parts = of.parts;
+  const std::int64_t width = of.width;
+  const std::int64_t sums = of.sums;
+  const std::int64_t room = of.room;
+  float* const workspace = workspace_.floats(of.floats(team_.threads()));
   float* const partial = workspace + room * team_.threads();
   // Rows [from, to) of what `unit` holds onto the gradients of its key head.
   const auto deliver = [&](const float* held, std::int64_t unit, std::int64_t from, std::int64_t to) {
@@ -114,7 +164,7 @@ void CpuOps::attention_backward(In q, In k, In v, In first, In last, AttentionSh
       loops_.add[0][storage(dv)](held + sums + s * width, at(dv, s, column), in.width);
     }
   };
-  team_.each(units, [&](std::int64_t unit, int thread) {
+  team_.each(of.units, [&](std::int64_t unit, int thread) {
     float* const held = partial + 2 * sums * (parts == 1 ? thread : unit);
     std::fill_n(held, 2 * sums, 0.0F);
     const std::int64_t heads = in.group / parts;

@@ -60,6 +60,7 @@ class CpuBackend final : public Backend {
       : options_(checked(options)), ops_(options_, loops_of(options_.isa), memory_) {}
   Memory& memory() override { return memory_; }
   Ops& ops() override { return ops_; }
+  std::size_t workspace_bytes(const Workload& work) override { return ops_.workspace_bytes(work); }
   std::string description() const override {
     const dnnl_version_t* version = dnnl_version();
     return fmt::format("cpu, {} thread{}, {}, oneDNN {}.{}.{}, bf16 products {}", options_.threads,

@@ -14,6 +14,9 @@ class CpuOps final : public Ops {
  public:
   CpuOps(const CpuOptions& options, const Loops& loops, Memory& memory);
 
+  /// As Backend::workspace_bytes.
+  std::size_t workspace_bytes(const Workload& work);
+
   void fill(double value, Out y) override;
   void cast(In x, Out y) override;
   void add(In x, Out y) override;
@@ -54,6 +57,9 @@ class CpuOps final : public Ops {
   void rows(In y, const Body& body) const;
   void column_sums(In x, const Tensor* other, float scale, Out sums) const;
   AttentionLayout layout(In q, In k, In v, In first, In last, AttentionShape shape);
+  std::int64_t attention_room(const AttentionLayout& in) const;
+  struct AdjointRoom;
+  AdjointRoom adjoint_room(const AttentionLayout& in) const;
 
   Team team_;
   const Loops& loops_;

@@ -44,6 +44,13 @@ struct Products::Problem {
   bool add;
   std::int64_t tile_rows = 0, tile_columns = 0;
 
+  bool is_few() const { return rows <= few_rows && turned_b && !turned_a; }
+  // Native products: scales vary from call to call and primitives are kept, so scaling is done outside.
+  bool to_floats() const { return scale != 1.0F; }
+  // Widened ones: floats of the length that are there at once, and what one thread needs of the workspace.
+  std::int64_t scaled_room() const { return to_floats() ? round_up(tile_rows * tile_columns, tile_step) : 0; }
+  std::int64_t stretch() const { return even(length, widened_length); }
+  std::int64_t widened_room() const { return (tile_rows + tile_columns) * stretch() + tile_rows * tile_columns; }
   std::int64_t tiles() const { return ceil_divide(rows, tile_rows) * ceil_divide(columns, tile_columns); }
   // The largest tiles that still give several threads something to do; by shape alone.
   void cut() {
@@ -108,11 +115,34 @@ void Products::matmul(In a, Turn turn_a, In b, Turn turn_b, float scale, Write w
     });
     return;
   }
-  if (problem.rows <= few_rows && problem.turned_b && !problem.turned_a) return few(problem);
+  if (problem.is_few()) return few(problem);
   problem.cut();
   if (a.dtype == Dtype::f32) return exact(problem);
   if (bf16_ == Bf16Products::native) return native(problem);
   widened(problem);
+}
+
+std::int64_t Products::workspace_floats(const ProductShape& shape) {
+  const auto described = [](Dtype dtype, bool turned, std::int64_t rows, std::int64_t columns) {
+    return Tensor(nullptr, dtype, turned ? Dims{columns, rows} : Dims{rows, columns});
+  };
+  const bool turned_a = shape.turn_a == Turn::yes;
+  const bool turned_b = shape.turn_b == Turn::yes;
+  Problem problem{described(shape.in, turned_a, shape.rows, shape.length),
+                  described(shape.in, turned_b, shape.length, shape.columns),
+                  described(shape.out, false, shape.rows, shape.columns),
+                  turned_a,
+                  turned_b,
+                  shape.rows,
+                  shape.length,
+                  shape.columns,
+                  1.0F,
+                  shape.write == Write::add};
+  if (shape.in == Dtype::f32 || problem.y.elements() == 0 || shape.length == 0) return 0;
+  if (problem.is_few()) return shape.rows * shape.length;
+  problem.cut();
+  return team_.threads() *
+         (bf16_ == Bf16Products::native ? native_room(problem, primitives_of(problem)) : problem.widened_room());
 }
 
 // One dot product an element: b is read once, as it lies.
@@ -157,10 +187,10 @@ void Products::exact(const Problem& p) {
 // Each tile widens its parts of a and b itself, a stretch of the length at a time: against the product that is a
 // fiftieth, and neither operand is ever held whole in f32.
 void Products::widened(const Problem& p) {
-  const std::int64_t stretch = even(p.length, widened_length);
+  const std::int64_t stretch = p.stretch();
   const std::int64_t room_a = p.tile_rows * stretch;
   const std::int64_t room_b = p.tile_columns * stretch;
-  const std::int64_t room = room_a + room_b + p.tile_rows * p.tile_columns;
+  const std::int64_t room = p.widened_room();
   float* const workspace = workspace_.floats(room * team_.threads());
   std::atomic<bool> failed = false;
   team_.each(p.tiles(), [&](std::int64_t index, int thread) {
@@ -228,16 +258,27 @@ const Products::Primitive& Products::primitive(const Problem& p, const Tile& til
   return *found;
 }
 
-void Products::native(const Problem& p) {
-  const bool to_floats = p.scale != 1.0F;  // scales vary from call to call, primitives are kept: scale outside
+// One for each tile.
+std::vector<const Products::Primitive*> Products::primitives_of(const Problem& p) {
   std::vector<const Primitive*> primitives;
-  std::size_t scratchpad = 0;
   for (std::int64_t index = 0; index < p.tiles(); ++index) {
-    primitives.push_back(&primitive(p, Tile(p, index), to_floats));
-    scratchpad = std::max(scratchpad, primitives.back()->scratchpad.get_size());
+    primitives.push_back(&primitive(p, Tile(p, index), p.to_floats()));
   }
-  const std::int64_t room_y = to_floats ? round_up(p.tile_rows * p.tile_columns, tile_step) : 0;
-  const std::int64_t room = room_y + round_up(static_cast<std::int64_t>(scratchpad / sizeof(float)) + 1, tile_step);
+  return primitives;
+}
+
+// Floats of one thread: the sums of a tile where they are scaled, then oneDNN's own.
+std::int64_t Products::native_room(const Problem& p, const std::vector<const Primitive*>& primitives) {
+  std::size_t scratchpad = 0;
+  for (const Primitive* primitive : primitives) scratchpad = std::max(scratchpad, primitive->scratchpad.get_size());
+  return p.scaled_room() + round_up(static_cast<std::int64_t>(scratchpad / sizeof(float)) + 1, tile_step);
+}
+
+void Products::native(const Problem& p) {
+  const bool to_floats = p.to_floats();
+  const auto primitives = primitives_of(p);
+  const std::int64_t room = native_room(p, primitives);
+  const std::int64_t room_y = p.scaled_room();
   float* const workspace = workspace_.floats(room * team_.threads());
   std::atomic<bool> failed = false;
   team_.each(p.tiles(), [&](std::int64_t index, int thread) {

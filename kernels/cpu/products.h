@@ -24,12 +24,17 @@ class Products {
 
   /// As Ops::matmul.
   void matmul(In a, Turn turn_a, In b, Turn turn_b, float scale, Write write, Out y);
+  /// What a product of this shape asks of the workspace.
+  std::int64_t workspace_floats(const ProductShape& shape);
 
  private:
   struct Problem;
   struct Tile;
   struct Primitive;
   using PrimitiveKey = std::array<std::int64_t, 10>;
+
+  std::vector<const Primitive*> primitives_of(const Problem& problem);
+  static std::int64_t native_room(const Problem& problem, const std::vector<const Primitive*>& primitives);
 
   void few(const Problem& problem);
   void exact(const Problem& problem);

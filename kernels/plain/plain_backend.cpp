@@ -9,6 +9,7 @@ class PlainBackend final : public Backend {
  public:
   Memory& memory() override { return memory_; }
   Ops& ops() override { return ops_; }
+  std::size_t workspace_bytes(const Workload&) override { return 0; }
   std::string description() const override { return "plain, 1 thread, sums in f64"; }
 
  private:
