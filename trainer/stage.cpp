@@ -15,6 +15,7 @@ Stage::Stage(const Transformer& model, Groups& groups, Mesh& mesh, Ops& ops, Mem
       ops_(ops),
       memory_(memory),
       options_(options),
+      needed_(stage_scratch(model, options)),
       scratch_(memory),
       kept_memory_(memory),
       alone_(make_self_communicator()) {
@@ -25,29 +26,6 @@ Stage::Stage(const Transformer& model, Groups& groups, Mesh& mesh, Ops& ops, Mem
 }
 
 Stage::~Stage() = default;
-
-bool Stage::recomputed(int block) const {
-  const int layer = model_.layer_of(block);
-  return options_.recompute > 0 && layer >= 0 && layer % options_.recompute == 0;
-}
-
-std::size_t Stage::kept_bytes(const Transformer& model, const StageOptions& options) {
-  const BatchShape shape = {options.capacity, options.capacity};
-  const std::size_t row = static_cast<std::size_t>(model.config().width) * size_of(options.compute);
-  std::size_t bytes = 0;
-  std::size_t largest_recomputed = 0;
-  for (int i = 0; i < model.blocks(); ++i) {
-    if (i > 0) bytes += row * static_cast<std::size_t>(options.capacity);  // its input
-    const std::size_t kept = model.block(i).kept_bytes(shape, options.compute);
-    const int layer = model.layer_of(i);
-    if (options.recompute > 0 && layer >= 0 && layer % options.recompute == 0) {
-      largest_recomputed = std::max(largest_recomputed, kept);
-    } else {
-      bytes += kept;
-    }
-  }
-  return bytes + largest_recomputed;
-}
 
 // ---- flights
 
@@ -143,6 +121,7 @@ std::span<const Tensor> Stage::gather(int block, int next) {
 void Stage::forward(Flight& flight, int chunk, bool keep, bool head_next, const Inspect& inspect) {
   const Interval blocks = body(chunk);
   const bool to_head = is_last(chunk) && head_next;
+  if (!flight.idle_) scratch_.reserve(keep ? needed_.training : needed_.losses);
   Flight::Chunk& state = flight.chunks_[static_cast<std::size_t>(chunk)];
   IgnoringSink sink;
   Tensor x = is_first(chunk) || flight.idle_ ? flight.batch_.tokens : **state.values.front();
@@ -158,7 +137,7 @@ void Stage::forward(Flight& flight, int chunk, bool keep, bool head_next, const 
       const Tensor y = state.values[at + 1]->hold();  // (T / t, D), the next block's x
       block.forward(x, y, *state.activations[at], call);
       if (inspect) inspect(flight.microbatch_, i, "forward", y);
-      if (!keep || recomputed(i)) state.activations[at]->shed();
+      if (!keep || is_recomputed(model_, options_, i)) state.activations[at]->shed();
       if (!keep && state.values[at]) state.values[at]->shed();
       x = y;
     }
@@ -282,12 +261,12 @@ void Stage::logits(Flight& flight, const std::function<void(std::int64_t, In)>& 
   IgnoringSink sink;
   const auto weights = gather(last, -1);
   if (!flight.idle_) {
+    scratch_.reserve(needed_.logits);
     Pass call = pass(last, sink, weights, flight.batch_);
     Scratch whole(scratch_);
     const Tensor x = gather_rows(**flight.chunks_.back().values.back(), whole, call.tensor);  // (T, D)
-    constexpr std::int64_t at_once = 256;
-    for (std::int64_t row = 0; row < x.rows(); row += at_once) {
-      const std::int64_t rows = std::min(at_once, x.rows() - row);
+    for (std::int64_t row = 0; row < x.rows(); row += Head::chunk) {
+      const std::int64_t rows = std::min(Head::chunk, x.rows() - row);
       Scratch scratch(scratch_);
       const Tensor some = scratch.take(Dtype::f32, {rows, model_.config().vocabulary});
       model_.head().logits(x.row_slice(row, rows), some, call);

@@ -12,6 +12,7 @@
 #include "model/transformer.h"
 #include "parallel/mesh.h"
 #include "trainer/groups.h"
+#include "trainer/stage_scratch.h"
 
 namespace hearth {
 
@@ -109,13 +110,10 @@ class Stage {
   bool is_last(int chunk) const { return options_.chunks[static_cast<std::size_t>(chunk)].end == model_.blocks(); }
   /// Tokens of a microbatch are padded to a multiple of this.
   std::int64_t multiple() const { return token_multiple(model_.axes()); }
-  /// Bytes of activations that one microbatch holds between forward and backward, before anything is allocated.
-  static std::size_t kept_bytes(const Transformer& model, const StageOptions& options);
 
  private:
   Pass pass(int block, GradientSink& sink, std::span<const Tensor> weights, const Batch& batch);
   std::span<const Tensor> gather(int block, int next);
-  bool recomputed(int block) const;
   /// The blocks of a chunk without the head.
   Interval body(int chunk) const;
   std::unique_ptr<Kept> row_memory(const Flight& flight);
@@ -129,6 +127,7 @@ class Stage {
   Ops& ops_;
   Memory& memory_;
   StageOptions options_;
+  StageScratch needed_;  // of scratch_
   Arena scratch_;
   KeptMemory kept_memory_;
   std::unique_ptr<Communicator> alone_;
