@@ -6,6 +6,7 @@
 
 #include "data/sampler.h"
 #include "trainer/evaluate.h"
+#include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/report.h"
@@ -41,6 +42,7 @@ class Job {
   std::vector<std::int64_t> next_rows() const;
   void go_on();
   void place_rows();
+  void plan(const PlacedOptions& placed);
   void fill();
   void evaluate(StepRecord& record);
   void one_step(std::int64_t step);
@@ -73,8 +75,9 @@ class Job {
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<MetricsLog> log_;
 
-  std::int64_t steps_ = 0;  // of the whole run
-  std::int64_t begun_ = 0;  // steps that were done before this attempt
+  std::string memory_table_;  // of the first rank, made beforehand
+  std::int64_t steps_ = 0;    // of the whole run
+  std::int64_t begun_ = 0;    // steps that were done before this attempt
   RunState state_;
   std::string parent_;
   Clock::time_point began_ = Clock::now();
@@ -164,6 +167,16 @@ void Job::place_rows() {
   tokens_before_ = state_.tokens;
 }
 
+/// Memory is known before any is taken.
+void Job::plan(const PlacedOptions& placed) {
+  const int data = mesh_.shape().data;
+  const auto rounds = static_cast<int>((step_rows_.microbatches + data - 1) / data);
+  PlannedLayout layout = layout_of(transformer_, mesh_.shape(), placed, rounds);
+  layout.asks_questions = question_rows_.has_value();
+  const PlannedModel planned(transformer_, placed.capacity, placed.compute);
+  memory_table_ = memory_table(plan_memory(planned, layout, mesh_.along(Axis::pipe).rank(), *backend_));
+}
+
 void Job::fill() {
   Ops& ops = backend_->ops();
   Memory& memory = backend_->memory();
@@ -179,6 +192,7 @@ void Job::fill() {
   placed.schedule = schedule_kind(recipe_);
   placed.chunks = chunks_of(recipe_);
   placed.order = recipe_.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
+  if (first()) plan(placed);
   on_ = std::make_unique<ModelOnMesh>(transformer_, mesh_, placed, ops, memory);
   StepOptions step;
   step.microbatch_rows = step_rows_.microbatch;
@@ -328,6 +342,7 @@ RunEnd Job::run() {
                      begun_));
     return RunEnd::finished;
   }
+  note(memory_table_);
   if (begun_ == 0) {
     StepRecord before = record_of(0);
     evaluate(before);

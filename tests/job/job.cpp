@@ -3,11 +3,15 @@
 #include <cstdio>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/random.h"
+#include "model/hf/config.h"
 #include "parallel/thread_world.h"
 #include "trainer/checkpoint.h"
 #include "trainer/metrics.h"
+#include "trainer/recipe_mesh.h"
+#include "trainer/step.h"
 
 namespace hearth::test {
 
@@ -101,6 +105,30 @@ JobResult result_of(const Path& folder, const std::string& name) {
 
 std::uint64_t peak_of(const Path& folder, const std::string& name) {
   return read_metrics(folder / name / "trainer_log.jsonl").back().peak_memory;
+}
+
+MemoryPlan plan_of(const Path& folder, const JobOptions& options, int ranks) {
+  const Recipe recipe = parse_recipe(recipe_text(folder, "planned", options), "job");
+  std::vector<Row> rows;
+  std::istringstream lines(read_text(folder / "rows.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    rows.push_back(labelled_row(nlohmann::json::parse(line)["input_ids"].get<std::vector<std::int32_t>>(), {}));
+  }
+  const ModelConfig config = hf::parse_config(*recipe.model.model_config, "job");
+  const MeshShape mesh = mesh_shape(recipe, config, ranks);
+  const StepRows step = rows_of_first_start(recipe, mesh.data);
+  PlacedOptions placed;
+  placed.compute = recipe.train.dtype;
+  placed.zero_stage = zero_stage(recipe, mesh.data * mesh.context);
+  placed.recompute = recipe.train.gradient_checkpointing;
+  placed.capacity = capacity_for(ListedRows(std::move(rows)), step.microbatch);
+  placed.schedule = schedule_kind(recipe);
+  placed.chunks = chunks_of(recipe);
+  const Transformer model(config, 0, Init::normal, {.tensor = mesh.tensor, .context = mesh.context});
+  const auto backend = make_cpu_backend({.threads = options.threads});
+  const auto rounds = static_cast<int>((step.microbatches + mesh.data - 1) / mesh.data);
+  return plan_memory(PlannedModel(model, placed.capacity, placed.compute), layout_of(model, mesh, placed, rounds), 0,
+                     *backend);
 }
 
 }  // namespace hearth::test

@@ -8,6 +8,7 @@
 
 #include "parallel/communicator.h"
 #include "support/shared.h"
+#include "trainer/memory_plan.h"
 #include "trainer/recipe.h"
 #include "trainer/run.h"
 
@@ -43,5 +44,7 @@ RunEnd run_on_threads(int ranks, const Path& folder, const std::string& name, co
 JobResult result_of(const Path& folder, const std::string& name);
 /// Bytes of tensors, at most, of the first rank.
 std::uint64_t peak_of(const Path& folder, const std::string& name);
+/// What is planned for it beforehand, on `ranks` ranks.
+MemoryPlan plan_of(const Path& folder, const JobOptions& options, int ranks);
 
 }  // namespace hearth::test
