@@ -54,11 +54,13 @@ class KnownAnswers(known.KnownTest):
         loss = known.relative(mine["loss"].values[0], expected[f"{prefix}loss"].values[0])
         wanted = {key.removeprefix(prefix): tensor for key, tensor in expected.items()
                   if key.startswith(f"{prefix}gradient.")}
-        self.assertTrue(wanted)
-        self.assertEqual({key for key in mine if key.startswith("gradient.")}, wanted.keys())
+        reduced = not any(key.startswith("train.weight.") for key in expected)
+        self.assertTrue(wanted or (prefix and reduced), "only the reduced set lacks gradients, of packed rows")
+        if wanted:
+            self.assertEqual({key for key in mine if key.startswith("gradient.")}, wanted.keys())
         errors = {key: l2_error(mine[key].values, tensor.values) for key, tensor in wanted.items()}
         print(f"{name:<20} {ranks} ranks {prefix or 'batch'} {keys}: logits {logits:.1e} loss {loss:.1e} "
-              f"gradients {max(errors.values()):.1e} (allowed 2e-6, 2e-6, 1e-5)")
+              f"gradients {max(errors.values(), default=0):.1e} (allowed 2e-6, 2e-6, 1e-5)")
         self.assertLess(logits, 2e-6)
         self.assertLess(loss, 2e-6)
         for key, error in errors.items():

@@ -152,6 +152,7 @@ class FaultyBackend final : public Backend {
   explicit FaultyBackend(Fault fault) : ops_(inner_->ops(), fault) {}
   Memory& memory() override { return inner_->memory(); }
   Ops& ops() override { return ops_; }
+  std::size_t workspace_bytes(const Workload& work) override { return inner_->workspace_bytes(work); }
   std::string description() const override { return inner_->description() + ", faulty"; }
 
  private:
