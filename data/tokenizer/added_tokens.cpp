@@ -18,7 +18,7 @@ bool touches_word(std::string_view text, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
-void TokenFinder::add(std::string_view text, const AddedToken& token) {
+const AddedToken* TokenFinder::add(std::string_view text, const AddedToken& token) {
   std::size_t node = 0;
   for (const char c : text) {
     const auto byte = static_cast<std::uint8_t>(c);
@@ -33,10 +33,11 @@ void TokenFinder::add(std::string_view text, const AddedToken& token) {
     nodes_.emplace_back();
     node = child;
   }
-  if (nodes_[node].token >= 0) return;
+  if (nodes_[node].token >= 0) return &tokens_[static_cast<std::size_t>(nodes_[node].token)];
   nodes_[node].token = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
   begins_[static_cast<std::uint8_t>(text[0])] = true;
+  return nullptr;
 }
 
 std::int32_t TokenFinder::longest_at(std::string_view text, std::size_t at, std::size_t& length) const {

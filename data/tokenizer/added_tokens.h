@@ -25,9 +25,9 @@ struct AddedToken {
 /// Finds tokens in text: leftmost, longest.
 class TokenFinder {
  public:
-  /// Adds a token under the text it is searched by, unless one is searched by the same text already. REQUIRES: not
-  /// empty.
-  void add(std::string_view text, const AddedToken& token);
+  /// Adds a token under the text it is searched by. Returns the token that is searched by the same text already, and adds
+  /// none; else null. REQUIRES: not empty.
+  const AddedToken* add(std::string_view text, const AddedToken& token);
   bool empty() const { return tokens_.empty(); }
 
   struct Found {

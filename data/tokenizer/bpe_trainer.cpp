@@ -105,7 +105,7 @@ struct BpeTrainer::State final : tokenization::PieceSink {
   std::unordered_map<std::string, std::uint64_t> words;
   std::string key;
 
-  void take(std::string_view word, bool /*first*/) override {
+  void take(std::string_view word, std::size_t /*beginning*/) override {
     key = word;
     ++words[key];
   }
@@ -116,7 +116,7 @@ BpeTrainer::~BpeTrainer() = default;
 
 void BpeTrainer::add(std::string_view text) {
   if (const auto invalid = first_invalid_utf8(text)) fail(Kind::data, "the text is not UTF-8 at byte {}", *invalid);
-  state_->splitter->cut(text, true, state_->room, *state_);
+  state_->splitter->cut(text, 0, state_->room, *state_);
 }
 
 void BpeTrainer::add_word(std::string_view word, std::uint64_t times) {

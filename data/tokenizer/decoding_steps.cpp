@@ -137,6 +137,7 @@ void ReplaceText::finish(const Emit& emit) {
 }
 
 void ReplaceRegex::take(std::string_view token, const Emit& emit) {
+  if (token.empty()) return emit(token);  // nothing is looked for where nothing is
   std::string out;
   std::size_t at = 0;
   for (bool found = matcher_.find(token, 0); found; found = matcher_.find_next(token)) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "data/tokenizer/alphabet.h"
 #include "data/tokenizer/regex.h"
 #include "data/tokenizer/unicode.h"
@@ -15,6 +16,30 @@ namespace {
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+/// How long the beginning of a text is after replacements in it, one after the other.
+class ReplacedBeginning {
+ public:
+  explicit ReplacedBeginning(std::size_t beginning) : beginning_(beginning) {}
+
+  /// [begin, end) became `length` bytes, which belong to the last character that they replace, or to the one before them.
+  void match(std::size_t begin, std::size_t end, std::size_t length) {
+    size_ += std::min(begin, beginning_) - std::min(at_, beginning_);
+    if (end <= beginning_) size_ += length;
+    at_ = end;
+  }
+  std::size_t size() const { return size_ + beginning_ - std::min(at_, beginning_); }
+
+ private:
+  std::size_t beginning_;
+  std::size_t at_ = 0;
+  std::size_t size_ = 0;
+};
+
+std::size_t characters_in(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 class UnicodeForm final : public NormalizerStep {
@@ -33,6 +58,18 @@ class UnicodeForm final : public NormalizerStep {
     return room;
   }
 
+  /// A character that is taken apart gives its place to its parts; one that others join keeps its own.
+  std::size_t beginning_after(std::string_view before, std::string_view after, std::size_t beginning) const override {
+    if (beginning == 0 || before == after) return beginning;
+    std::string room;
+    const std::string_view parts = apply(before.substr(0, beginning), room);
+    std::size_t at = 0;
+    for (std::size_t left = characters_in(parts); left > 0 && at < after.size(); --left) {
+      at += utf8_length(static_cast<unsigned char>(after[at]));
+    }
+    return at;
+  }
+
  private:
   const icu::Normalizer2& form_;
 };
@@ -45,6 +82,9 @@ class Prepend final : public NormalizerStep {
     room = text_;
     room += text;
     return room;
+  }
+  std::size_t beginning_after(std::string_view before, std::string_view after, std::size_t beginning) const override {
+    return beginning == 0 ? 0 : beginning + (after.size() - before.size());
   }
 
  private:
@@ -67,6 +107,14 @@ class ReplaceText final : public NormalizerStep {
     room.append(text, at);
     return room;
   }
+  std::size_t beginning_after(std::string_view before, std::string_view /*after*/,
+                              std::size_t beginning) const override {
+    ReplacedBeginning replaced(beginning);
+    for (std::size_t found = before.find(from_); found < beginning; found = before.find(from_, found + from_.size())) {
+      replaced.match(found, found + from_.size(), to_.size());
+    }
+    return replaced.size();
+  }
 
  private:
   std::string from_;
@@ -77,6 +125,7 @@ class ReplaceRegex final : public NormalizerStep {
  public:
   ReplaceRegex(Regex regex, std::string_view to) : regex_(std::move(regex)), to_(to) {}
   std::string_view apply(std::string_view text, std::string& room) const override {
+    if (text.empty()) return text;  // nothing is looked for where nothing is
     Matcher matcher(regex_);
     if (!matcher.find(text, 0)) return text;
     room.clear();
@@ -88,6 +137,17 @@ class ReplaceRegex final : public NormalizerStep {
     } while (matcher.find_next(text));
     room.append(text, at);
     return room;
+  }
+  std::size_t beginning_after(std::string_view before, std::string_view /*after*/,
+                              std::size_t beginning) const override {
+    if (before.empty()) return 0;
+    ReplacedBeginning replaced(beginning);
+    Matcher matcher(regex_);
+    for (bool found = matcher.find(before, 0); found && matcher.begin() <= beginning;
+         found = matcher.find_next(before)) {
+      replaced.match(matcher.begin(), matcher.end(), to_.size());
+    }
+    return replaced.size();
   }
 
  private:
@@ -103,6 +163,10 @@ class Strip final : public NormalizerStep {
     if (right_) text = text.substr(0, spaces_at_end(text));
     return text;
   }
+  std::size_t beginning_after(std::string_view before, std::string_view after, std::size_t beginning) const override {
+    const std::size_t taken = after.empty() ? before.size() : static_cast<std::size_t>(after.data() - before.data());
+    return std::min(beginning > taken ? beginning - taken : 0, after.size());
+  }
 
  private:
   bool left_;
@@ -115,6 +179,12 @@ class BytesAsCharacters final : public NormalizerStep {
     room.clear();
     append_as_characters(text, room);
     return room;
+  }
+  std::size_t beginning_after(std::string_view before, std::string_view /*after*/,
+                              std::size_t beginning) const override {
+    std::string room;
+    append_as_characters(before.substr(0, beginning), room);
+    return room.size();
   }
 };
 
@@ -135,8 +205,15 @@ std::unique_ptr<NormalizerStep> replace(const Json& description) {
   const std::string_view to = description.text_at("content");
   const Json pattern = description.at("pattern");
   pattern.only({"String", "Regex"});
-  if (const auto regex = pattern.find("Regex")) {
-    return std::make_unique<ReplaceRegex>(Regex(regex->text(), regex->place()), to);
+  if (const auto expression = pattern.find("Regex")) {
+    Regex regex(expression->text(), expression->place());
+    // What is put in before a text has no place in it for Hugging Face tokenizers, whose later steps then repeat or lose parts.
+    if (regex.can_match_nothing() && !to.empty()) {
+      expression->refuse(
+          "the expression can match where nothing stands: a text that is put in there is not supported; write "
+          "an expression that always matches something, or use Prepend");
+    }
+    return std::make_unique<ReplaceRegex>(std::move(regex), to);
   }
   const std::string_view from = pattern.text_at("String");
   if (from.empty()) pattern.refuse("an empty text cannot be replaced");
@@ -173,11 +250,12 @@ void Normalizer::add(const Json& description) {
   }
 }
 
-std::string_view Normalizer::apply(std::string_view text, NormalizerRooms& rooms) const {
+std::string_view Normalizer::apply(std::string_view text, NormalizerRooms& rooms, std::size_t* beginning) const {
   std::string* room = &rooms.first;
   std::string* other = &rooms.second;
   for (const auto& step : steps_) {
     const std::string_view result = step->apply(text, *room);
+    if (beginning != nullptr) *beginning = step->beginning_after(text, result, *beginning);
     const bool written = result.data() == room->data();
     text = result;
     if (written) std::swap(room, other);

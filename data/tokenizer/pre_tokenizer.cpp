@@ -38,22 +38,23 @@ class Split final : public PreTokenizerStep {
  public:
   Split(Regex regex, Behavior behavior, bool invert) : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
 
-  void cut(std::string_view piece, bool first, StepRoom& room, PieceSink& next) const override {
+  void cut(std::string_view piece, std::size_t beginning, StepRoom& room, PieceSink& next) const override {
     if (!room.matcher) room.matcher = std::make_unique<Matcher>(regex_);
-    if (behavior_ == Behavior::isolated) return isolate(piece, first, *room.matcher, next);
+    if (behavior_ == Behavior::isolated) return isolate(piece, beginning, *room.matcher, next);
     find_all(piece, room);
     join(room.spans, behavior_);
     for (const Span span : room.spans) {
       const bool dropped = span.begin == span.end || (behavior_ == Behavior::removed && span.match);
-      if (!dropped) next.take(piece.substr(span.begin, span.end - span.begin), first && span.begin == 0);
+      if (dropped) continue;
+      next.take(piece.substr(span.begin, span.end - span.begin), beginning_of_part(beginning, span.begin, span.end));
     }
   }
 
  private:
-  static void isolate(std::string_view piece, bool first, Matcher& matcher, PieceSink& next) {
+  static void isolate(std::string_view piece, std::size_t beginning, Matcher& matcher, PieceSink& next) {
     std::size_t at = 0;
     const auto hand_on = [&](std::size_t end) {
-      if (end > at) next.take(piece.substr(at, end - at), first && at == 0);
+      if (end > at) next.take(piece.substr(at, end - at), beginning_of_part(beginning, at, end));
       at = end;
     };
     for (bool found = matcher.find(piece, 0); found; found = matcher.find_next(piece)) {
@@ -82,21 +83,23 @@ class Split final : public PreTokenizerStep {
 
 class PrefixSpace final : public PreTokenizerStep {
  public:
-  void cut(std::string_view piece, bool first, StepRoom& room, PieceSink& next) const override {
+  void cut(std::string_view piece, std::size_t beginning, StepRoom& room, PieceSink& next) const override {
     if (piece.empty()) return;
-    if (piece.front() == ' ') return next.take(piece, first);
+    if (piece.front() == ' ') return next.take(piece, beginning);
     room.text = " ";
     room.text += piece;
-    next.take(room.text, first);
+    next.take(room.text, beginning == 0 ? 0 : beginning + 1);
   }
 };
 
 class BytesAsCharacters final : public PreTokenizerStep {
  public:
-  void cut(std::string_view piece, bool first, StepRoom& room, PieceSink& next) const override {
+  void cut(std::string_view piece, std::size_t beginning, StepRoom& room, PieceSink& next) const override {
     room.text.clear();
-    append_as_characters(piece, room.text);
-    next.take(room.text, first);
+    append_as_characters(piece.substr(0, beginning), room.text);
+    const std::size_t written = room.text.size();
+    append_as_characters(piece.substr(beginning), room.text);
+    next.take(room.text, written);
   }
 };
 
@@ -106,28 +109,37 @@ class Metaspace final : public PreTokenizerStep {
  public:
   Metaspace(std::string_view mark, PrependScheme scheme, bool split) : mark_(mark), scheme_(scheme), split_(split) {}
 
-  void cut(std::string_view piece, bool first, StepRoom& room, PieceSink& next) const override {
+  void cut(std::string_view piece, std::size_t beginning, StepRoom& room, PieceSink& next) const override {
     if (piece.empty()) return;
     room.text.clear();
     const bool marked = piece.front() == ' ' || piece.substr(0, mark_.size()) == mark_;
-    if (!marked && (scheme_ == PrependScheme::always || (scheme_ == PrependScheme::first && first))) room.text = mark_;
-    for (const char c : piece) {
-      if (c == ' ') {
-        room.text += mark_;
-      } else {
-        room.text += c;
-      }
-    }
-    if (!split_) return next.take(room.text, first);
+    const bool wanted = scheme_ == PrependScheme::always || (scheme_ == PrependScheme::first && beginning > 0);
+    if (!marked && wanted) room.text = mark_;
+    append_marked(piece.substr(0, beginning), room.text);
+    const std::size_t written = beginning == 0 ? 0 : room.text.size();
+    append_marked(piece.substr(beginning), room.text);
+    if (!split_) return next.take(room.text, written);
     const std::string_view text = room.text;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find(mark_, at + 1), text.size());
-      next.take(text.substr(at, end - at), first && at == 0);
+      next.take(text.substr(at, end - at), beginning_of_part(written, at, end));
       at = end;
     }
   }
 
+  bool asks_for_beginning() const { return scheme_ == PrependScheme::first; }
+
  private:
+  void append_marked(std::string_view piece, std::string& text) const {
+    for (const char c : piece) {
+      if (c == ' ') {
+        text += mark_;
+      } else {
+        text += c;
+      }
+    }
+  }
+
   std::string mark_;
   PrependScheme scheme_;
   bool split_;
@@ -157,7 +169,7 @@ std::unique_ptr<PreTokenizerStep> split(const Json& description, Scanning scanni
   return std::make_unique<Split>(Regex::literal(text, pattern.place()), behavior, invert);
 }
 
-std::unique_ptr<PreTokenizerStep> metaspace(const Json& description) {
+std::unique_ptr<Metaspace> metaspace(const Json& description) {
   description.only({"type", "replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep"});
   const std::string_view mark = description.text_at("replacement");
   if (mark.empty() || utf8_length(static_cast<unsigned char>(mark[0])) != mark.size()) {
@@ -207,7 +219,9 @@ void PreTokenizer::add(const Json& description, Scanning scanning, bool last) {
   } else if (type == "ByteLevel") {
     add_byte_level(description, scanning, last);
   } else if (type == "Metaspace") {
-    steps_.push_back(metaspace(description));
+    auto step = metaspace(description);
+    asks_for_beginning_ = asks_for_beginning_ || step->asks_for_beginning();
+    steps_.push_back(std::move(step));
   } else if (type == "Digits") {
     description.only({"type", "individual_digits"});
     const bool single = description.flag_or("individual_digits", false);
@@ -241,19 +255,20 @@ void PreTokenizer::add_byte_level(const Json& description, Scanning scanning, bo
   }
 }
 
-void PreTokenizer::cut(std::string_view text, bool first, std::vector<StepRoom>& rooms, PieceSink& words) const {
+void PreTokenizer::cut(std::string_view text, std::size_t beginning, std::vector<StepRoom>& rooms,
+                       PieceSink& words) const {
   if (rooms.size() != steps_.size()) rooms.resize(steps_.size());
-  cut_from(0, text, first, rooms, words);
+  cut_from(0, text, beginning, rooms, words);
 }
 
-void PreTokenizer::cut_from(std::size_t step, std::string_view text, bool first, std::vector<StepRoom>& rooms,
-                            PieceSink& words) const {
+void PreTokenizer::cut_from(std::size_t step, std::string_view text, std::size_t beginning,
+                            std::vector<StepRoom>& rooms, PieceSink& words) const {
   class Next final : public PieceSink {
    public:
     Next(const PreTokenizer& owner, std::size_t next, std::vector<StepRoom>& all_rooms, PieceSink& sink)
         : owner_(owner), step_(next), rooms_(all_rooms), words_(sink) {}
-    void take(std::string_view piece, bool is_first) override {
-      owner_.cut_from(step_, piece, is_first, rooms_, words_);
+    void take(std::string_view piece, std::size_t of_beginning) override {
+      owner_.cut_from(step_, piece, of_beginning, rooms_, words_);
     }
 
    private:
@@ -263,12 +278,12 @@ void PreTokenizer::cut_from(std::size_t step, std::string_view text, bool first,
     PieceSink& words_;
   };
   if (step == steps_.size()) {
-    if (!text.empty()) words.take(text, first);
+    if (!text.empty()) words.take(text, beginning);
     return;
   }
-  if (step + 1 == steps_.size()) return steps_[step]->cut(text, first, rooms[step], words);
+  if (step + 1 == steps_.size()) return steps_[step]->cut(text, beginning, rooms[step], words);
   Next next(*this, step + 1, rooms, words);
-  steps_[step]->cut(text, first, rooms[step], next);
+  steps_[step]->cut(text, beginning, rooms[step], next);
 }
 
 }  // namespace hearth::tokenization

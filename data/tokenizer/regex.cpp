@@ -67,6 +67,12 @@ Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 
+bool Regex::can_match_nothing() const {
+  std::uint32_t can = 1;
+  pcre2_pattern_info(code_->code.get(), PCRE2_INFO_MATCHEMPTY, &can);
+  return can != 0;
+}
+
 Regex Regex::literal(std::string_view text, const std::string& place) {
   std::string pattern;
   for (const char c : text) {

@@ -21,6 +21,8 @@ class Regex {
   ~Regex();
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
+  /// Whether some text makes it match nothing at all (as far as can be told; if in doubt, yes).
+  bool can_match_nothing() const;
   /// The expression that matches exactly `text`.
   static Regex literal(std::string_view text, const std::string& place);
 

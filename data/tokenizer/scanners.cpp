@@ -119,11 +119,11 @@ class LlamaRule {
 template <class Rule>
 class Scanner final : public PreTokenizerStep {
  public:
-  void cut(std::string_view piece, bool first, StepRoom& /*room*/, PieceSink& next) const override {
+  void cut(std::string_view piece, std::size_t beginning, StepRoom& /*room*/, PieceSink& next) const override {
     const Reader text(classes_, piece);
     for (std::size_t at = 0; at < piece.size();) {
       const std::size_t end = Rule::end_of_word(text, at);
-      next.take(piece.substr(at, end - at), first && at == 0);
+      next.take(piece.substr(at, end - at), beginning_of_part(beginning, at, end));
       at = end;
     }
   }

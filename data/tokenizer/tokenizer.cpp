@@ -10,6 +10,7 @@
 namespace hearth {
 namespace {
 
+using tokenization::beginning_of_part;
 using tokenization::BpeScratch;
 using tokenization::NormalizerRooms;
 using tokenization::StepRoom;
@@ -62,7 +63,7 @@ class WordsToIds final : public tokenization::PieceSink {
  public:
   WordsToIds(const tokenization::Bpe& model, BpeScratch& scratch, std::vector<std::int32_t>& ids)
       : model_(model), scratch_(scratch), ids_(ids) {}
-  void take(std::string_view word, bool /*first*/) override { model_.encode(word, scratch_, ids_); }
+  void take(std::string_view word, std::size_t /*beginning*/) override { model_.encode(word, scratch_, ids_); }
 
  private:
   const tokenization::Bpe& model_;
@@ -87,12 +88,17 @@ struct Tokenizer::State {
 // Between added tokens of the raw text: normalise, find the added tokens that are searched there, cut, encode.
 void Tokenizer::State::encode_plain(std::string_view text, bool first, Scratch& scratch,
                                     std::vector<std::int32_t>& ids) const {
-  const std::string_view normalized = parts.normalizer.apply(text, scratch.normalizer);
+  // Only some pre-tokenizers ask what the beginning is.
+  std::size_t beginning =
+      first && parts.pre_tokenizer.asks_for_beginning() ? utf8_length(static_cast<unsigned char>(text[0])) : 0;
+  const std::string_view normalized =
+      parts.normalizer.apply(text, scratch.normalizer, beginning > 0 ? &beginning : nullptr);
   WordsToIds words(*parts.model, scratch.bpe, ids);
   parts.added.in_normalized_text.walk(
       normalized,
       [&](std::size_t begin, std::size_t end) {
-        parts.pre_tokenizer.cut(normalized.substr(begin, end - begin), first && begin == 0, scratch.rooms, words);
+        parts.pre_tokenizer.cut(normalized.substr(begin, end - begin), beginning_of_part(beginning, begin, end),
+                                scratch.rooms, words);
       },
       [&](std::int32_t id) { ids.push_back(id); });
 }
@@ -121,7 +127,8 @@ void Tokenizer::State::settle_ends() {
 std::optional<std::string_view> Tokenizer::State::token(std::int32_t id, bool skip_special) const {
   const auto added = parts.added.by_id.find(id);
   if (added != parts.added.by_id.end()) {
-    if (skip_special && added->second.special) return std::nullopt;
+    // As in Hugging Face tokenizers it is the text that counts: a special token that is normalised to another text stays.
+    if (skip_special && parts.added.special.contains(added->second.decoded)) return std::nullopt;
     return added->second.decoded;
   }
   if (!parts.model->vocabulary().has(id)) return std::nullopt;

@@ -51,7 +51,6 @@ void check_place(const Json& entry, const AddedToken& token, const TokenizerPart
 
 void read_added_tokens(const Json& list, TokenizerParts& parts) {
   NormalizerRooms rooms;
-  std::vector<AddedToken> tokens;
   for (const Json& entry : list.items()) {
     AddedToken token = read_added_token(entry);
     check_place(entry, token, parts);
@@ -60,14 +59,16 @@ void read_added_tokens(const Json& list, TokenizerParts& parts) {
       entry.refuse(fmt::format("nothing of \"{}\" is left after normalisation", token.content));
     parts.added.by_id.emplace(token.id, token);
     parts.added.by_content.emplace(token.content, token.id);
+    if (token.special) parts.added.special.insert(token.content);
     parts.added.size = std::max(parts.added.size, token.id + 1);
-    tokens.push_back(std::move(token));
-  }
-  // Special tokens first: of two that are searched by the same text the earlier is found.
-  std::stable_partition(tokens.begin(), tokens.end(), [](const AddedToken& token) { return token.special; });
-  for (const AddedToken& token : tokens) {
     TokenFinder& finder = token.normalized ? parts.added.in_normalized_text : parts.added.in_raw_text;
-    finder.add(token.decoded, token);
+    // Versions of Hugging Face tokenizers do not agree which of the two such a text is.
+    if (const AddedToken* other = finder.add(token.decoded, token)) {
+      entry.refuse(
+          fmt::format("\"{}\" and \"{}\" (id {}) are both \"{}\" after normalisation, so it is not certain which "
+                      "of them a text means: remove one of the two, or set \"normalized\" to false",
+                      token.content, other->content, other->id, token.decoded));
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,7 @@ namespace hearth::tokenization {
 struct AddedTokens {
   std::map<std::int32_t, AddedToken> by_id;
   std::map<std::string, std::int32_t, std::less<>> by_content;
+  std::set<std::string, std::less<>> special;  // the contents of special tokens
   TokenFinder in_raw_text;
   TokenFinder in_normalized_text;
   std::int32_t size = 0;  // the largest id plus one

@@ -16,9 +16,9 @@ namespace {
 
 class Collect final : public PieceSink {
  public:
-  void take(std::string_view piece, bool first) override {
+  void take(std::string_view piece, std::size_t beginning) override {
     pieces.emplace_back(piece);
-    EXPECT_EQ(first, pieces.size() == 1);
+    EXPECT_EQ(beginning, pieces.size() == 1 ? 1 : 0);
   }
   std::vector<std::string> pieces;
 };
@@ -26,7 +26,7 @@ class Collect final : public PieceSink {
 std::vector<std::string> cut(const PreTokenizerStep& step, std::string_view text) {
   StepRoom room;
   Collect collect;
-  step.cut(text, true, room, collect);
+  step.cut(text, 1, room, collect);
   return collect.pieces;
 }
 

@@ -35,6 +35,10 @@ TEST(Tokenizer, GivesTheKnownIdsOfARealModel) {
   EXPECT_FALSE(tokenizer.is_special(400));
 }
 
+Tokenizer made(const Json& file) {
+  return Tokenizer::parse(file.dump(), "made");
+}
+
 // Random files of every part that hearth knows, with what Hugging Face tokenizers 0.23.3 makes of random texts.
 TEST(Tokenizer, GivesTheKnownIdsOfRandomFiles) {
   std::size_t files = 0;
@@ -42,7 +46,11 @@ TEST(Tokenizer, GivesTheKnownIdsOfRandomFiles) {
     if (!file.contains("tokenizer")) continue;
     SCOPED_TRACE(files);
     ++files;
-    const Tokenizer tokenizer = Tokenizer::parse(file["tokenizer"].dump(), "made");
+    if (files == 9) {  // the one that puts text in where nothing stood (see tokenizer_odd_test)
+      EXPECT_THROW(made(file["tokenizer"]), Error);
+      continue;
+    }
+    const Tokenizer tokenizer = made(file["tokenizer"]);
     for (const Json& row : file["rows"]) {
       test::expect_row(tokenizer, row, "ids_with_special");
       test::expect_decoded(tokenizer, row["random_ids"].get<Ids>(), false, row["random_decoded"]);
@@ -67,10 +75,6 @@ Json byte_level() {
     file["model"]["vocab"][character] = byte;
   }
   return file;
-}
-
-Tokenizer made(const Json& file) {
-  return Tokenizer::parse(file.dump(), "made");
 }
 
 Ids bytes_of(std::string_view text) {
