@@ -80,8 +80,23 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-OutFile::OutFile(const Path& path) : path_(path) {
-  temporary_ = parent_of(path) / fmt::format(".{}.{}.tmp", path.filename().string(), ::getpid());
+namespace {
+
+/// Where a link leads; a device, a pipe or a folder must not be renamed over.
+Path target_of(const Path& path) {
+  std::error_code error;
+  const Path target = std::filesystem::is_symlink(path, error) ? std::filesystem::weakly_canonical(path, error) : path;
+  const auto status = std::filesystem::status(target, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    fail(Kind::usage, "{} is no regular file: name a file, new or old, to write to", path.string());
+  }
+  return target;
+}
+
+}  // namespace
+
+OutFile::OutFile(const Path& path) : path_(target_of(path)) {
+  temporary_ = parent_of(path_) / fmt::format(".{}.{}.tmp", path_.filename().string(), ::getpid());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_writing("cannot write", path, errno);
 }

@@ -53,9 +53,9 @@ LoadedModel::LoadedModel(const Path& model_or_run, const LoadOptions& options, c
 LoadedModel::LoadedModel(OpenedModel model, const LoadOptions& options, const Environment& environment, World& world)
     : opened(std::move(model)),
       compute(compute_of(opened, options.dtype)),
-      backend(make_device(environment, world, options.threads.value_or(default_threads(environment)),
-                          compute == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened))
-                  .backend),
+      device(make_device(environment, world, options.threads.value_or(default_threads(environment)),
+                         compute == Dtype::bf16 ? options.products : std::optional(Bf16Products::widened))),
+      backend(device.backend.get()),
       mesh(world.all(), shape_of(options, opened.config(), world.size())),
       transformer(opened.config(), options.label_smoothing, Init::normal,
                   {.tensor = mesh.shape().tensor, .context = mesh.shape().context}),

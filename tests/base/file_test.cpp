@@ -3,6 +3,7 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 
@@ -30,6 +31,28 @@ TEST_F(File, AppearsWholeOrNotAtAll) {
   write_file(path, "new");
   EXPECT_EQ(read_text(path), "new");
   EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(File, LinksStayAndWhatIsNoFileIsRefused) {
+  const Path real = folder_ / "real";
+  const Path link = folder_ / "link";
+  write_file(real, "old");
+  std::filesystem::create_symlink("real", link);
+  write_file(link, "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(read_text(real), "new");
+  const Path pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const Path& path : {pipe, folder_, Path("/dev/null")}) {
+    try {
+      write_file(path, "lost");
+      ADD_FAILURE() << path << " was written over";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), Kind::usage) << path;
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
 }
 
 TEST_F(File, ErrorsNameThePath) {
