@@ -164,7 +164,16 @@ Path plain(const Path& path) {
 void make_folder(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) fail(kind_of(error.value()), "cannot create the folder {}: {}", path.string(), error.message());
+  if (!error) return;
+  const bool misnamed =
+      error.value() == ENOTDIR || error.value() == EEXIST || error.value() == ENAMETOOLONG || error.value() == EINVAL;
+  fail(misnamed ? Kind::usage : kind_of(error.value()), "cannot create the folder {}: {}{}", path.string(),
+       error.message(), misnamed ? "; name another" : "");
+}
+
+Error as_error(const std::filesystem::filesystem_error& error) {
+  return {kind_of(error.code().value()),
+          fmt::format("cannot look at {}: {}", error.path1().string(), error.code().message())};
 }
 
 }  // namespace hearth

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace hearth {
 
 using Path = std::filesystem::path;
@@ -75,7 +77,10 @@ void write_file(const Path& path, std::string_view text);
 void sync_path(const Path& path);
 /// Renames and syncs the parent folder of `to`. Throws Kind::storage.
 void rename_durably(const Path& from, const Path& to);
-/// Creates a folder and its parents. Throws Kind::machine (permission) or Kind::storage.
+/// Creates a folder and its parents. Throws Kind::machine (permission), Kind::usage (something on the way is a file, or the
+/// name cannot be one) or Kind::storage.
 void make_folder(const Path& path);
+/// What the standard library says about a path, as an error of hearth: Kind::machine (permission) or Kind::storage.
+Error as_error(const std::filesystem::filesystem_error& error);
 
 }  // namespace hearth

@@ -19,6 +19,11 @@ std::string grouped(std::int64_t number) {
   return digits;
 }
 
+/// "1 row", "2 rows".
+std::string counted(std::int64_t number, const char* what) {
+  return fmt::format("{} {}{}", grouped(number), what, number == 1 ? "" : "s");
+}
+
 std::string list_of(const std::map<std::string, std::int64_t>& counts) {
   std::string text;
   for (const auto& [name, count] : counts)
@@ -44,17 +49,16 @@ std::string text_of(const ReadCounts& read) {
 }
 
 std::string text_of(const char* name, const SetCounts& set) {
-  std::string text =
-      fmt::format("{}: {} rows of at most {} tokens, {:.1f} % filled; {} tokens, {} trained, longest row {}\n", name,
-                  grouped(set.rows), grouped(set.cutoff_len), 100 * set.fill(), grouped(set.tokens),
-                  grouped(set.trained), grouped(set.longest_row));
+  std::string text = fmt::format("{}: {} of at most {}, {:.1f} % filled; {}, {} trained, longest row {}\n", name,
+                                 counted(set.rows, "row"), counted(set.cutoff_len, "token"), 100 * set.fill(),
+                                 counted(set.tokens, "token"), grouped(set.trained), grouped(set.longest_row));
   for (const auto& [reason, lost] : set.dropped) {
-    text += fmt::format("  left out ({}): {} rows, {} tokens\n", reason, grouped(lost.rows), grouped(lost.tokens));
+    text += fmt::format("  left out ({}): {}, {}\n", reason, counted(lost.rows, "row"), counted(lost.tokens, "token"));
   }
   if (set.truncated.rows > 0)
-    text += fmt::format("  truncated: {} rows, {} tokens cut off\n", grouped(set.truncated.rows),
-                        grouped(set.truncated.tokens));
-  if (set.split > 0) text += fmt::format("  split: {} documents\n", grouped(set.split));
+    text += fmt::format("  truncated: {}, {} cut off\n", counted(set.truncated.rows, "row"),
+                        counted(set.truncated.tokens, "token"));
+  if (set.split > 0) text += fmt::format("  split: {}\n", counted(set.split, "document"));
   return text;
 }
 
@@ -106,6 +110,25 @@ std::string Counts::text() const {
   for (const std::string& remark : remarks) text += remark + "\n";
   if (!side_file.empty()) text += fmt::format("rows that were left out or cut are listed in {}\n", side_file);
   return text;
+}
+
+std::string Counts::losses() const {
+  std::int64_t out = 0;
+  std::int64_t cut = 0;
+  for (const auto* reads : {&read, &read_eval}) {
+    for (const ReadCounts& one : *reads) {
+      for (const auto& [reason, rows] : one.counts.bad) out += rows;
+    }
+  }
+  for (const SetCounts* set : {&train, &eval}) {
+    for (const auto& [reason, lost] : set->dropped) out += lost.rows;
+    cut += set->truncated.rows;
+  }
+  if (out == 0 && cut == 0) return "";
+  std::string text;
+  if (out > 0) text = counted(out, "row") + (out == 1 ? " was left out" : " were left out");
+  if (cut > 0) text += (out > 0 ? ", " : "") + counted(cut, "row") + (cut == 1 ? " was cut short" : " were cut short");
+  return side_file.empty() ? text : fmt::format("{}: see {}", text, side_file);
 }
 
 std::string Counts::json() const {

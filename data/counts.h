@@ -53,6 +53,8 @@ struct Counts {
   std::vector<std::string> remarks;
 
   std::string text() const;  // lines for a terminal, each ended
+  /// "3 rows were left out, 1 row was cut short: see PATH", or nothing. (Documents that were split lost nothing.)
+  std::string losses() const;
   std::string json() const;  // one object
 };
 

@@ -140,11 +140,16 @@ void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::int6
   for (const BadRow& row : loaded.store->first_bad_rows(5))
     first += fmt::format("\n  {}: {}: {}", loaded.place(row), row.reason, row.detail);
   if (untrained > 0) first += fmt::format("\n  rows with no trained token: {}", untrained);
+  const std::string rows = bad == 1 ? "1 row" : fmt::format("{} rows", bad);
+  if (!options.by_recipe) {
+    fail(Kind::data, "{} cannot be used{}:{}\nMend {}", rows, bad > 5 ? ", the first of them" : "", first,
+         bad == 1 ? "it" : "them");
+  }
   fail(Kind::data,
        "{} cannot be used{}:{}\nAll of them are listed in {}. Mend them, or set bad_rows: drop and "
        "bad_rows_limit: {} to leave them out",
-       bad == 1 ? "1 row" : fmt::format("{} rows", bad),
-       dropped ? fmt::format(", more than bad_rows_limit {}", *options.bad_rows_limit) : "", first, side_file, bad);
+       rows, dropped ? fmt::format(", more than bad_rows_limit {}", *options.bad_rows_limit) : "", first, side_file,
+       bad);
 }
 
 void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
@@ -213,7 +218,7 @@ class Draft {
     refuse_wrapping(data_, options_);
     refuse_wrapping(eval_data_, options_);
     choose_sets();
-    const std::string side_file = write_side_file(first_part);
+    const std::string side_file = options_.by_recipe ? write_side_file(first_part) : "";
     refuse(side_file);
     Dataset train = finished(data_, train_, options_);
     std::optional<Dataset> eval;

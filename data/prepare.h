@@ -37,6 +37,7 @@ struct DataOptions {
   std::int64_t vocabulary = 0;                 // of the model; 0 = not known
   Path cache_dir;                              // token stores
   Path side_folder;                            // where `left_out_rows.jsonl` goes; empty: cache_dir
+  bool by_recipe = true;                       // there is a side file, and messages may name keys of a recipe
 };
 
 struct Prepared {

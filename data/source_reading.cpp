@@ -97,8 +97,8 @@ SourceFile described(const Path& path, const DatasetSource& source) {
   file.container = *container;
   if (file.container == Container::document) {
     if (source.format && *source.format != Format::text) {
-      fail(Kind::usage, "datasets: {} is one text, but its format is given as {}; remove `format` or give a .jsonl",
-           path.string(), name_of(*source.format));
+      fail(Kind::usage, "{} is one text, and rows of {} are wanted: give a .jsonl", path.string(),
+           name_of(*source.format));
     }
     if (!source.columns.empty())
       fail(Kind::usage, "datasets: {} is one text and has no columns; remove `columns`", path.string());

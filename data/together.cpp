@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/error.h"
+#include "base/file.h"
 
 namespace hearth {
 
@@ -18,7 +18,7 @@ std::optional<Error> failure_of(const std::function<void()>& work) {
   } catch (const Error& error) {
     return error;
   } catch (const std::filesystem::filesystem_error& error) {
-    return Error(Kind::storage, error.what());
+    return as_error(error);
   } catch (const std::bad_alloc&) {
     return Error(Kind::machine, "out of memory");
   } catch (const std::exception& error) {

@@ -2,8 +2,11 @@
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
+
+#include "base/file.h"
 
 namespace hearth {
 
@@ -47,6 +50,8 @@ int ended(Environment& environment, const std::function<int()>& work) {
     return work();
   } catch (const Error& error) {
     return report(environment, error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(environment, as_error(error));
   } catch (const std::bad_alloc&) {
     return report(environment, {Kind::machine, "out of memory"});
   } catch (const std::exception& error) {

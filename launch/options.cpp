@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <sstream>
 #include <utility>
 
+#include "base/file.h"
 #include "trainer/recipe_nearest.h"
 
 namespace hearth {
@@ -32,6 +34,36 @@ Options::Options(std::string usage, std::string about, std::vector<std::string> 
       positional_(std::move(positional)),
       visible_("options", 100, 50) {
   visible_.add_options()("help,h", "this text");
+}
+
+std::int64_t Options::whole(const std::string& name, std::int64_t least, std::int64_t most) const {
+  const auto value = as<std::int64_t>(name);
+  if (value < least || value > most) {
+    fail(Kind::usage, "--{} {}: a whole number from {} to {}", name, value, least, most);
+  }
+  return value;
+}
+
+std::optional<int> Options::threads() const {
+  if (!has("threads")) return std::nullopt;
+  return static_cast<int>(whole("threads", 1, 1024));
+}
+
+std::string Options::output(const std::string& name, const std::vector<std::string>& others) const {
+  const std::string file = text(name);
+  const Path folder = Path(file).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    fail(Kind::usage, "--{} {}: there is no folder {}", name, file, folder.string());
+  }
+  if (std::filesystem::is_directory(file, ignored))
+    fail(Kind::usage, "--{} {}: it is a folder; name a file", name, file);
+  for (const std::string& other : others) {
+    if (std::filesystem::equivalent(file, other, ignored)) {
+      fail(Kind::usage, "--{} {}: it would take the place of {}, which is read; name another file", name, file, other);
+    }
+  }
+  return file;
 }
 
 bool Options::parse(const Words& words) {

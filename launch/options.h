@@ -2,6 +2,8 @@
 #pragma once
 
 #include <boost/program_options.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,12 @@ class Options {
   T as(const std::string& name) const {
     return values_[name].as<T>();
   }
+  /// REQUIRES: has(name). A whole number in [least, most]; Kind::usage for others.
+  std::int64_t whole(const std::string& name, std::int64_t least, std::int64_t most) const;
+  /// The value of --threads, where it is given.
+  std::optional<int> threads() const;
+  /// REQUIRES: has(name). A file that is to be written: in a folder that is there, and none of `others`. Throws Kind::usage.
+  std::string output(const std::string& name, const std::vector<std::string>& others) const;
   /// REQUIRES: has(name). The value of a positional word or of an option that is text.
   std::string text(const std::string& name) const { return as<std::string>(name); }
 

@@ -66,7 +66,7 @@ Prepared prepare_file(const std::string& path, std::int64_t cutoff, const Opened
   options.overflow = Overflow::split;
   options.vocabulary = model.config().vocabulary;
   options.cache_dir = cache;
-  options.side_folder = cache;
+  options.by_recipe = false;
   const Together together = together_on_files_of(world.all());
   if (!model.tokenizer()) return prepare(options, nullptr, together);
   const TokenizerEncoder encoder(*model.tokenizer());
@@ -88,15 +88,15 @@ int verb_eval(const Words& words, Environment& environment) {
       "cutoff-len", po::value<std::int64_t>(),
       "tokens of a row; longer texts are cut into several (default: 2048 or the model's limit)")(
       "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")(
-      "threads", po::value<int>(), "CPU threads per rank")("set", po::value<Words>()->composing(),
-                                                           "key=value of the mesh: tensor_parallel_size, ...")(
+      "threads", po::value<std::int64_t>(), "CPU threads per rank")(
+      "set", po::value<Words>()->composing(), "key=value of the mesh: tensor_parallel_size, ...")(
       "cache-dir", po::value<std::string>(), "where tokenised data is kept");
   if (!options.parse(words)) return 0;
   if (!options.has("data") && !options.has("qa")) fail(Kind::usage, "eval needs --data FILE, --qa FILE or both");
   LoadOptions load;
   for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply_setting(word, load);
   if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
-  if (options.has("threads")) load.threads = options.as<int>("threads");
+  if (options.has("threads")) load.threads = options.threads();
   if (options.has("cutoff-len")) {
     load.capacity = options.as<std::int64_t>("cutoff-len");
     if (load.capacity < 2) fail(Kind::usage, "--cutoff-len {}: at least 2", load.capacity);
@@ -124,8 +124,8 @@ int verb_eval(const Words& words, Environment& environment) {
     result["trained_tokens"] = data.train.trained();
   }
   if (options.has("qa")) {
-    const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache.path(), cache.path(),
-                                                 tokenizer_of(model.opened), together_on_files_of(world.all()));
+    const Prepared questions = prepare_questions(options.text("qa"), cutoff, cache.path(), tokenizer_of(model.opened),
+                                                 together_on_files_of(world.all()));
     const auto matches = exact_matches(model.on.pipeline, DatasetRows(questions.train));
     const auto right = std::count(matches.begin(), matches.end(), true);
     result["questions"] = matches.size();

@@ -120,12 +120,12 @@ int verb_generate(const Words& words, Environment& environment) {
       "top-p", po::value<double>()->default_value(1), "only the likeliest tokens that hold this share")(
       "seed", po::value<std::int64_t>()->default_value(0), "of the draw")("json",
                                                                           "one JSON object instead of a stream")(
-      "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")("threads", po::value<int>(),
+      "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")("threads", po::value<std::int64_t>(),
                                                                                   "CPU threads");
   if (!options.parse(words)) return 0;
   LoadOptions load;
   if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
-  if (options.has("threads")) load.threads = options.as<int>("threads");
+  load.threads = options.threads();
   load.capacity = 1;  // nothing but the decoder runs
   World world(environment, load.threads.value_or(default_threads(environment)));
   if (world.size() > 1) fail_everywhere(Kind::usage, "generate runs on one rank: start it without mpirun");

@@ -53,6 +53,14 @@ void inspect_checkpoint(const Path& path, Verify verify = Verify::all) {
   fmt::print("  every file     verified (SHA-384)\n  weights        {}\n", weight_digest(checkpoint));
 }
 
+/// Whether a folder has safetensors in it, perhaps not all that belong together.
+bool holds_weights(const Path& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().filename().string().find(".safetensors") != std::string::npos) return true;
+  }
+  return false;
+}
+
 void inspect_store(const Path& path) {
   const TokenStore store(path);
   fmt::print("token store {}\n  documents      {}\n  tokens         {}\n  bad rows       {}\n  key            {}\n",
@@ -87,6 +95,12 @@ int verb_inspect(const Words& words, Environment&) {
   if (!options.parse(words)) return 0;
   const Path path = plain(options.text("PATH"));
   if (!std::filesystem::exists(path)) fail(Kind::data, "there is nothing at {}", path.string());
+  if (!std::filesystem::is_directory(path) && path.extension() != ".safetensors") {
+    fail(Kind::data,
+         "{} is nothing that inspect knows: it describes .safetensors files, and the folders of models, token stores, "
+         "checkpoints and runs",
+         path.string());
+  }
   if (!std::filesystem::is_directory(path) || std::filesystem::exists(path / "config.json")) {
     if (std::filesystem::exists(path / "MANIFEST.json")) {
       inspect_checkpoint(path);
@@ -101,8 +115,11 @@ int verb_inspect(const Words& words, Environment&) {
     inspect_checkpoint(path);
   } else if (const auto record = run_record(path)) {
     inspect_run(path, *record);
-  } else {
+  } else if (holds_weights(path)) {
     fmt::print("{}", hf::to_text(hf::describe(path), options.has("tensors")));
+  } else {
+    fail(Kind::data, "{} holds no model, token store, checkpoint or run; name the folder of one of them",
+         path.string());
   }
   return 0;
 }

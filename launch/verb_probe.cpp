@@ -142,6 +142,7 @@ int verb_probe(const Words& words, Environment& environment) {
   for (const char* name : {"input", "output"}) {
     if (!options.has(name)) fail(Kind::usage, "probe needs --{} FILE", name);
   }
+  const std::string output = options.output("output", {options.text("input")});
   LoadOptions load;
   for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply_setting(word, load);
   load.trainable = options.has("gradients");
@@ -159,7 +160,7 @@ int verb_probe(const Words& words, Environment& environment) {
   LoadedModel model(std::move(opened), load, environment, world);
   const Probed probed = probe(model.on.pipeline, model.on.groups, rows, {.gradients = options.has("gradients")});
   all_or_none(together, [&] {
-    if (world.first()) write_output(options.text("output"), input, probed, model.transformer);
+    if (world.first()) write_output(output, input, probed, model.transformer);
   });
   if (world.first()) {
     fmt::print("{}: {} row(s), loss {:.8g}\n", options.text("output"), rows.count(), probed.loss);

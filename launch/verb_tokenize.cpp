@@ -72,11 +72,12 @@ int verb_tokenize(const Words& words, Environment&) {
   for (const char* name : {"input", "output"}) {
     if (!options.has(name)) fail(Kind::usage, "tokenize needs --{} FILE", name);
   }
+  const std::string output = options.output("output", {options.text("input"), options.text("TOKENIZER")});
   const Tokenizer tokenizer = Tokenizer::load(options.text("TOKENIZER"));
   const Special special = options.has("special") ? Special::added : Special::none;
   const Path input = options.text("input");
   Spent spent;
-  OutFile out(options.text("output"));
+  OutFile out(output);
   if (input.extension() == ".jsonl") {
     rows(tokenizer, input, special, out, spent);
   } else {

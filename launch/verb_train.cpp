@@ -1,5 +1,8 @@
 // train RECIPE: the main job.
+#include <unistd.h>
+
 #include <csignal>
+#include <string_view>
 
 #include "launch/options.h"
 #include "launch/version.h"
@@ -18,6 +21,25 @@ void on_signal(int) {
   interrupted = 1;
 }
 
+/// The same for a person, who is told what happens and may want it sooner.
+void on_ctrl_c(int) {
+  interrupted = 1;
+  constexpr std::string_view text = "\na checkpoint is saved after this step; Ctrl-C once more ends at once\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+/// SIGUSR1 saves and ends; alone Ctrl-C and SIGTERM do too, the first time. (mpirun answers those itself, by killing.)
+void listen(const Environment& environment) {
+  std::signal(SIGUSR1, on_signal);
+  if (environment.under_launcher) return;
+  struct sigaction once {};
+  once.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  once.sa_handler = on_ctrl_c;
+  ::sigaction(SIGINT, &once, nullptr);
+  once.sa_handler = on_signal;
+  ::sigaction(SIGTERM, &once, nullptr);
+}
+
 ProgressStyle style_named(const std::string& name, const Environment& environment) {
   if (name == "bar") return ProgressStyle::bar;
   if (name == "lines") return ProgressStyle::lines;
@@ -34,7 +56,7 @@ int verb_train(const Words& words, Environment& environment) {
       "Trains by a recipe and leaves checkpoints, trainer_log.jsonl and report.html in its output_dir. The same\n"
       "command again continues from the newest good checkpoint, on any number of ranks. Alone or under mpirun:\n"
       "    mpirun -n 2 hearth train recipe.yaml\n"
-      "SIGUSR1 saves a checkpoint and ends with code 10.",
+      "SIGUSR1, and without mpirun Ctrl-C, saves a checkpoint and ends with code 10.",
       {"RECIPE"});
   options.add()("set", po::value<std::vector<std::string>>()->composing(), "key=value: replaces a key of the recipe")(
       "progress", po::value<std::string>()->default_value("auto"),
@@ -47,7 +69,7 @@ int verb_train(const Words& words, Environment& environment) {
   if (world.first() && style != ProgressStyle::none) {
     for (const std::string& note : recipe.notes) fmt::print("note: {}\n", note);
   }
-  std::signal(SIGUSR1, on_signal);
+  listen(environment);
   RunContext context = {world.all(),
                         [&](std::optional<Bf16Products> products) { return make_device(environment, world, threads, products); },
                         threads,

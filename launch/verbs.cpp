@@ -62,10 +62,12 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }
 
 [[noreturn]] void refuse(const std::string& word) {
-  const auto nearest = std::min_element(verbs.begin(), verbs.end(), [&](const Verb& a, const Verb& b) {
-    return distance(word, a.name) < distance(word, b.name);
+  std::vector<std::string_view> known = {"--help", "--version"};
+  for (const Verb& verb : verbs) known.push_back(verb.name);
+  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
+    return distance(word, a) < distance(word, b);
   });
-  const std::string hint = distance(word, nearest->name) <= 2 ? fmt::format("; did you mean `{}`?", nearest->name) : "";
+  const std::string hint = distance(word, *nearest) <= 2 ? fmt::format("; did you mean `{}`?", *nearest) : "";
   fail(Kind::usage, "there is no verb `{}`{} (`hearth --help` lists them)", word, hint);
 }
 
@@ -80,6 +82,7 @@ void come_alone(std::string_view verb, Environment& environment) {
 }  // namespace
 
 int run_verb(const Words& words, Environment& environment) {
+  if (words.size() == 2 && words[0] == "help") return run_verb({words[1], "--help"}, environment);
   if (words.empty()) {
     std::fputs(help().c_str(), stderr);
     return exit_code(Kind::usage);

@@ -34,7 +34,9 @@ class Reader {
       draft_.complain(line, "an override is written key=value or section.key=value");
       return;
     }
+    const std::size_t mistakes = draft_.mistakes.size();
     YamlValue value = read_yaml(text.substr(equals + 1), draft_.mistakes, line);
+    if (draft_.mistakes.size() > mistakes) return;  // what the file says stands, so that nothing is said to be missing
     if (value.line == 0) value.line = line;
     std::vector<std::string> parts = split(text.substr(0, equals));
     std::optional<RecipeSection> section;
@@ -282,7 +284,8 @@ Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides) 
   try {
     text = read_text(path);
   } catch (const Error& error) {
-    fail(Kind::usage, "the recipe cannot be read: {}", error.text());
+    const Kind kind = error.kind() == Kind::machine ? Kind::machine : Kind::usage;  // no permission, or no such file
+    fail(kind, "the recipe cannot be read: {}", error.text());
   }
   return parse_recipe(text, path.string(), overrides);
 }

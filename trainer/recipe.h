@@ -173,7 +173,7 @@ enum class RecipeFiles { checked, unchecked };
 /// Reads a recipe: flat, nested by section or mixed. Each override is "key=value" or "section.key=value", the value in
 /// YAML, and replaces what the file says; deeper names reach into maps ("model_config.hidden_size=64").
 /// Throws one Error(Kind::usage) that holds every mistake, one line each: place, key, value, what is accepted. A file
-/// that cannot be read throws Kind::usage as well. Nothing but files is touched.
+/// that cannot be read throws Kind::usage as well, and without permission Kind::machine. Nothing but files is touched.
 Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides = {});
 /// The same from text; `name` stands for the file in messages.
 Recipe parse_recipe(std::string_view text, const std::string& name, const std::vector<std::string>& overrides = {},

@@ -232,7 +232,7 @@ std::vector<RecipeKey> train_keys() {
       {train,
        "threads_per_rank",
        {},
-       whole(at(&Recipe::train, &Train::threads_per_rank), 1, 4096),
+       whole(at(&Recipe::train, &Train::threads_per_rank), 1, 1024),
        "processor threads of a rank",
        "cores / ranks of the host",
        Key::Change::free},

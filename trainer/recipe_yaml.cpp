@@ -216,8 +216,10 @@ YamlValue read_yaml(std::string_view text, Mistakes& mistakes, int fixed_line) {
     }
     return root;
   } catch (const YAML::Exception& error) {
+    const bool star = error.msg.find("anchor") != std::string::npos;
     mistakes.push_back({fixed_line != 0 ? fixed_line : error.mark.line + 1,
-                        fmt::format("not YAML: {} (column {})", error.msg, error.mark.column + 1)});
+                        fmt::format("not YAML: {} (column {}){}", error.msg, error.mark.column + 1,
+                                    star ? "; a text that begins with * stands in quotes" : "")});
   } catch (const Stop&) {
     // said where it was found
   }

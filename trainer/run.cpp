@@ -101,6 +101,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
       rows_(data_.train) {
   for (const std::string& text : start_.notes) note("note: " + text);
   for (const std::string& text : model_.notes) note("note: " + text);
+  if (const std::string lost = data_.counts.losses(); !lost.empty()) note("note: " + lost);
   if (data_.eval) eval_rows_.emplace(*data_.eval);
   if (recipe.eval.domain_qa) {
     questions_.emplace(prepare_questions(recipe, model_, together_));

@@ -80,8 +80,8 @@ Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Togethe
   return prepare_with(options, model.tokenizer, together);
 }
 
-Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Path& side_folder,
-                           const Tokenizer& tokenizer, const Together& together) {
+Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Tokenizer& tokenizer,
+                           const Together& together) {
   DataOptions options;
   options.datasets = {DatasetSource{.path = path.string(), .format = Format::prompt_completion}};
   options.rules.stage = DataStage::sft;
@@ -90,7 +90,7 @@ Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path
   options.overflow = Overflow::raise;
   options.vocabulary = tokenizer.vocabulary_size();
   options.cache_dir = cache_dir;
-  options.side_folder = side_folder;
+  options.by_recipe = false;  // the side file is the training rows'
   return prepare_with(options, tokenizer, together);
 }
 
@@ -102,8 +102,7 @@ Prepared prepare_questions(const Recipe& recipe, const RunModel& model, const To
         "domain_qa");
   }
   const std::int64_t longest = std::min<std::int64_t>(2048, model.config.max_positions);
-  return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, recipe.output.output_dir,
-                           *model.tokenizer, together);
+  return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, *model.tokenizer, together);
 }
 
 }  // namespace hearth

@@ -19,7 +19,7 @@ Prepared prepare_data(const Recipe& recipe, const RunModel& model, const Togethe
 Prepared prepare_questions(const Recipe& recipe, const RunModel& model, const Together& together);
 /// Questions with answers from a file of prompt/completion rows, one row each. Collective. Throws Kind::data when one
 /// does not fit `cutoff_len` tokens.
-Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Path& side_folder,
-                           const Tokenizer& tokenizer, const Together& together);
+Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path& cache_dir, const Tokenizer& tokenizer,
+                           const Together& together);
 
 }  // namespace hearth

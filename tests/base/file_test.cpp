@@ -80,6 +80,30 @@ TEST_F(File, MapsEmptyFiles) {
   EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
 }
 
+TEST_F(File, AFolderWhereAFileIsWasMisnamed) {
+  write_file(folder_ / "a.txt", "a");
+  for (const Path& path : {folder_ / "a.txt", folder_ / "a.txt" / "b", folder_ / std::string(300, 'n')}) {
+    try {
+      make_folder(path);
+      ADD_FAILURE() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), Kind::usage) << error.text();
+      EXPECT_NE(error.text().find(path.string()), std::string::npos);
+    }
+  }
+  make_folder(folder_ / "b" / "c");
+  make_folder(folder_ / "b" / "c");
+}
+
+TEST(Errors, OfTheStandardLibraryKeepTheirPath) {
+  const auto error = [](std::errc code) {
+    return as_error(std::filesystem::filesystem_error("status", "some/path", std::make_error_code(code)));
+  };
+  EXPECT_EQ(error(std::errc::permission_denied).kind(), Kind::machine);
+  EXPECT_EQ(error(std::errc::io_error).kind(), Kind::storage);
+  EXPECT_EQ(error(std::errc::permission_denied).text(), "cannot look at some/path: Permission denied");
+}
+
 TEST(Plain, KeepsThePlaceAndNothingElse) {
   for (const auto& [spelt, place] :
        {std::pair("a/b", "a/b"), std::pair("a/b/", "a/b"), std::pair("./a//b/.", "a/b"), std::pair("a/../b/", "a/../b"),

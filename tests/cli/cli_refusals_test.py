@@ -48,6 +48,26 @@ class BadData(cli.CliTest):
         self.write("bad.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n')
         self.refused(3, "bad.jsonl", "tokenize", cli.stories, "--input", "bad.jsonl", "--output", "ids")
 
+    def test_rows_that_eval_cannot_use(self):
+        self.write("qa.jsonl", '{"text": "a"}\n')
+        for words in (["--data", "bad.txt"], ["--qa", "qa.jsonl"]):
+            self.write("bad.txt", b"\xff")
+            answer = self.refused(3, ["1 row cannot be used", f"{words[1]}, line 1", "Mend it"], "eval", cli.stories,
+                                  *words)
+            self.assertNotIn("left_out_rows", answer.err)  # there is no such file
+            self.assertNotIn("bad_rows", answer.err)  # eval has no such key
+        self.refused(2, "corpus.txt is one text, and rows of prompt_completion are wanted", "eval", cli.stories,
+                     "--qa", self.corpus())
+
+    def test_rows_that_were_left_out_are_said_and_stay_listed(self):
+        self.write("rows.jsonl", '{"text": "once upon a time"}\n{"txt": "b"}\n{"text": "there was a little girl"}\n')
+        self.write("qa.jsonl", '{"prompt": "Once upon a", "completion": " time"}\n')
+        out = self.good("train", self.recipe(datasets="rows.jsonl", packing="none", bad_rows="drop", bad_rows_limit=1,
+                                             domain_qa="qa.jsonl")).out
+        self.assertIn("note: 1 row was left out: see run/left_out_rows.jsonl", out)
+        rows = [json.loads(line) for line in (self.folder / "run/left_out_rows.jsonl").read_text().splitlines()]
+        self.assertEqual([(row["file"], row["line"]) for row in rows], [("rows.jsonl", 2)])
+
     def test_an_empty_corpus(self):
         self.write("empty.txt", "")
         self.refused_data(["empty.txt", "empty"], datasets="empty.txt")
@@ -136,11 +156,29 @@ class OutputFolders(cli.CliTest):
             os.chmod(self.folder / "closed", 0o555)
         (self.folder / "cache").mkdir()
         os.chmod(self.folder / "cache", 0o777)
+        for name in ("secret.yaml", "secret.txt"):
+            shutil.copy(recipe if name.endswith("yaml") else self.folder / "corpus.txt", self.folder / name)
         self.refused(4, "closed/run", "train", recipe, prefix=prefix)
         self.refused(4, "closed", "export", cli.stories, "--output", "closed/new", prefix=prefix)
         self.refused(4, "closed", "tokenize", cli.stories, "--input", "corpus.txt", "--output", "closed/ids",
                      prefix=prefix)
+        self.unreadable(prefix, recipe)
         return None
+
+    def unreadable(self, prefix, recipe):
+        """What may not be read or looked at is 4 as well, whoever asks for it."""
+        shutil.copytree(cli.stories, self.folder / "model")
+        (self.folder / "hidden").mkdir()
+        for path in ("secret.yaml", "secret.txt", "model/tokenizer.json", "hidden"):
+            os.chmod(self.folder / path, 0)
+        for name, *words in [("secret.yaml", "train", "secret.yaml"), ("secret.yaml", "recipe", "check", "secret.yaml"),
+                             ("secret.txt", "train", recipe, "--set", "datasets=secret.txt", "--set",
+                              "output_dir=cache/r"),
+                             ("secret.txt", "eval", cli.stories, "--data", "secret.txt"),
+                             ("tokenizer.json", "generate", "model", "--prompt", "a"), ("hidden", "inspect", "hidden"),
+                             ("hidden", "generate", "hidden", "--prompt", "a")]:
+            self.refused(4, [name, "ermission denied"], *words, prefix=prefix, leaves=("cache",))
+        os.chmod(self.folder / "hidden", 0o755)
 
     def readable_by_nobody(self):
         drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]

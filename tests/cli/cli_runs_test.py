@@ -193,6 +193,19 @@ class Interrupted(RunTest):
             self.assertIn(f"continuing from run/step-{at[0]}", answer.out)
             self.assertEqual(self.weights("run"), whole)
 
+    def test_ctrl_c_on_a_run_of_its_own(self):
+        for sent, says in [(signal.SIGINT, "Ctrl-C once more ends at once"), (signal.SIGTERM, "")]:
+            shutil.rmtree(self.folder / "run", ignore_errors=True)
+            process = self.started("train", self.long_recipe(save_steps=100000, max_steps=100000))
+            log = self.folder / "run/trainer_log.jsonl"
+            self.assertTrue(cli.until(lambda path=log: path.read_text().count("\n") >= 3))
+            process.send_signal(sent)
+            code, out = self.ended(process)
+            self.assertEqual(code, 10, out)
+            self.assertIn(says, out)
+            self.assertIn("the checkpoint is saved, the same command goes on", out)
+            self.assertEqual(len(self.checkpoints()), 1)
+
     def test_a_rank_that_is_killed(self):
         whole = self.undisturbed()
         recipe = self.long_recipe()

@@ -54,6 +54,9 @@ class Misspelt(cli.CliTest):
     def test_verbs(self):
         self.refused(2, ["`trian`", "did you mean `train`?"], "trian", "recipe.yaml")
         self.refused(2, ["`frobnicate`", "hearth --help"], "frobnicate")
+        self.refused(2, ["`--hlep`", "did you mean `--help`?"], "--hlep")
+        self.refused(2, ["`version`", "did you mean `--version`?"], "version")
+        self.assertEqual(self.good("help", "train").out, self.good("train", "--help").out)
         self.refused(2, ["chek", "did you mean `check`?"], "recipe", "chek", "x.yaml")
 
     def test_options(self):
@@ -80,8 +83,12 @@ class Misspelt(cli.CliTest):
                              ("'abc'", "--ids", "1", "--max-new-tokens", "abc"),
                              ("--max-new-tokens 0", "--ids", "1", "--max-new-tokens", "0"),
                              ("--dtype f64: f32 or bf16", "--ids", "1", "--dtype", "f64"),
-                             ("threads: 0", "--ids", "1", "--threads", "0")]:
+                             ("--threads 0: a whole number from 1 to 1024", "--ids", "1", "--threads", "0"),
+                             ("--threads 2000", "--ids", "1", "--threads", "2000")]:
             self.refused(2, says, "generate", cli.stories, *words)
+        for wrong in ("0", "-5"):
+            self.refused(2, f"--shard-bytes {wrong}: a whole number from 1", "export", cli.stories, "--output", "new",
+                         "--shard-bytes", wrong)
         recipe = self.recipe()
         self.refused(2, ["--progress fancy", "bar, lines or none"], "train", recipe, "--progress", "fancy")
         self.refused(2, "key=value", "train", recipe, "--set", "nonsense")
@@ -114,6 +121,27 @@ class WrongFiles(cli.CliTest):
         self.refused(2, ["model-00001-of-00002.safetensors:1", "not UTF-8"], "train", weights)
 
 
+    def test_that_are_to_be_written(self):
+        """Where the folder is missing, where a folder is, and where the input is."""
+        text = self.corpus()
+        model = shutil.copytree(cli.stories, self.folder / "model")
+        tokens = self.write("x.safetensors", "{}")
+        (self.folder / "folder").mkdir()
+        for verb, of, source in [("tokenize", model, text), ("probe", model, tokens)]:
+            words = [verb, of, "--input", source, "--output"]
+            self.refused(2, "there is no folder nowhere", *words, "nowhere/y")
+            self.refused(2, "--output folder: it is a folder", *words, "folder")
+            self.refused(2, ["it would take the place of", "name another file"], *words, source)
+            self.refused(2, "it would take the place of", *words, f"folder/../{source.name}")
+        self.refused(2, "it would take the place of", "tokenize", model / "tokenizer.json", "--input", text, "--output",
+                     "model/tokenizer.json")
+
+    def test_that_inspect_does_not_know(self):
+        self.write("notes/a.txt", "a")
+        self.refused(3, ["notes/a.txt", "nothing that inspect knows"], "inspect", "notes/a.txt")
+        self.refused(3, ["notes holds no model, token store, checkpoint or run"], "inspect", "notes")
+
+
 class Recipes(cli.CliTest):
     def test_five_mistakes_get_five_messages(self):
         recipe = self.recipe("five.yaml", model_name_or_path="/nowhere", lerning_rate=1, max_steps="many",
@@ -130,6 +158,11 @@ class Recipes(cli.CliTest):
         recipe = self.recipe()
         self.refused(2, ["learnig_rate", "nearest: `learning_rate`"], "train", recipe, "--set", "learnig_rate=0.1")
         self.refused(2, ["finetuning_type", "lora"], "train", recipe, "--set", "finetuning_type=lora")
+
+    def test_a_pattern_that_was_not_quoted(self):
+        answer = self.refused(2, ["not YAML", "a text that begins with * stands in quotes"], "train", self.recipe(),
+                              "--set", "datasets=*.txt")
+        self.assertEqual(answer.err.count("--set"), 1, answer)
 
     def test_what_comes_with_the_program(self):
         # As installed: bin/hearth beside share/hearth/recipes.

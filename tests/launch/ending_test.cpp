@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <stdexcept>
 
 namespace hearth {
@@ -46,6 +47,14 @@ TEST(Ending, DefectsAskForAReport) {
   const auto [foreign, words] = end_of([]() -> int { throw std::out_of_range("vector::at"); });
   EXPECT_EQ(foreign, 70);
   EXPECT_EQ(words, "hearth: internal error: vector::at (please report this)\n");
+}
+
+TEST(Ending, WhatTheStandardLibrarySaysAboutFilesIsNoDefect) {
+  const auto [code, text] = end_of([]() -> int {
+    throw std::filesystem::filesystem_error("status", "some/path", std::make_error_code(std::errc::permission_denied));
+  });
+  EXPECT_EQ(code, 4);
+  EXPECT_EQ(text, "hearth: cannot look at some/path: Permission denied\n");
 }
 
 TEST(Ending, WithoutMemoryTheMachineIsNamed) {
