@@ -48,7 +48,8 @@ class MappedFile {
 
 /// Writes a file under a temporary name beside `path`; commit() syncs it, renames it to `path` and syncs the folder.
 /// Without commit() nothing of it remains. Every failure throws Kind::storage (disk full, I/O) or Kind::machine
-/// (permission) and leaves what was at `path` untouched.
+/// (permission) and leaves what was at `path` untouched. A link stays: the file that it leads to is written. What is no
+/// regular file (a device, a pipe, a folder) is refused with Kind::usage.
 class OutFile {
  public:
   explicit OutFile(const Path& path);

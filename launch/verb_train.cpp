@@ -1,9 +1,5 @@
 // train RECIPE: the main job.
-#include <unistd.h>
-
-#include <csignal>
-#include <string_view>
-
+#include "launch/interruption.h"
 #include "launch/options.h"
 #include "launch/version.h"
 #include "trainer/run.h"
@@ -13,32 +9,6 @@ namespace hearth {
 namespace {
 
 namespace po = boost::program_options;
-
-// Written by the handler, read between steps. A signal can reach nothing else.
-volatile std::sig_atomic_t interrupted = 0;
-
-void on_signal(int) {
-  interrupted = 1;
-}
-
-/// The same for a person, who is told what happens and may want it sooner.
-void on_ctrl_c(int) {
-  interrupted = 1;
-  constexpr std::string_view text = "\na checkpoint is saved after this step; Ctrl-C once more ends at once\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
-/// SIGUSR1 saves and ends; alone Ctrl-C and SIGTERM do too, the first time. (mpirun answers those itself, by killing.)
-void listen(const Environment& environment) {
-  std::signal(SIGUSR1, on_signal);
-  if (environment.under_launcher) return;
-  struct sigaction once {};
-  once.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  once.sa_handler = on_ctrl_c;
-  ::sigaction(SIGINT, &once, nullptr);
-  once.sa_handler = on_signal;
-  ::sigaction(SIGTERM, &once, nullptr);
-}
 
 ProgressStyle style_named(const std::string& name, const Environment& environment) {
   if (name == "bar") return ProgressStyle::bar;
@@ -62,6 +32,9 @@ int verb_train(const Words& words, Environment& environment) {
       "progress", po::value<std::string>()->default_value("auto"),
       "bar, lines or none; a bar where the output is a terminal");
   if (!options.parse(words)) return 0;
+  // From here on signals are orders: reading, starting MPI and preparing take a while.
+  const Interruption interruption(environment.under_launcher ? Interruption::Of::usr1
+                                                             : Interruption::Of::usr1_and_terminal);
   const ProgressStyle style = style_named(options.text("progress"), environment);
   const Recipe recipe = read_recipe(options.text("RECIPE"), options.has("set") ? options.as<Words>("set") : Words());
   const int threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
@@ -69,14 +42,13 @@ int verb_train(const Words& words, Environment& environment) {
   if (world.first() && style != ProgressStyle::none) {
     for (const std::string& note : recipe.notes) fmt::print("note: {}\n", note);
   }
-  listen(environment);
   RunContext context = {world.all(),
                         [&](std::optional<Bf16Products> products) { return make_device(environment, world, threads, products); },
                         threads,
                         program_name(),
                         style,
                         environment.colors};
-  context.interrupted = &interrupted;
+  context.interrupted = &interruption.came();
   return train(recipe, context) == RunEnd::interrupted ? exit_code(Kind::preempted) : 0;
 }
 

@@ -289,7 +289,7 @@ void Job::one_step(std::int64_t step) {
 /// All ranks agree: a signal on any of them counts, and the first rank's clock.
 bool Job::save_is_due(std::int64_t step, bool& interrupted) {
   const auto& minutes = recipe_.output.save_every_minutes;
-  std::int64_t flags[2] = {context_.interrupted != nullptr && *context_.interrupted != 0 ? 1 : 0,
+  std::int64_t flags[2] = {context_.interrupted != nullptr && *context_.interrupted ? 1 : 0,
                            first() && minutes && seconds_since(saved_) >= 60 * *minutes ? 1 : 0};
   context_.world.sum(Tensor(flags, Dtype::i64, {2})).wait();
   interrupted = flags[0] > 0;

@@ -1,7 +1,7 @@
 // One training job from a checked recipe to a finished run: who does what in which order.
 #pragma once
 
-#include <csignal>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,8 +32,8 @@ struct RunContext {
   ProgressStyle progress = ProgressStyle::lines;
   bool colors = false;
   std::FILE* out = stdout;
-  /// Set by a signal: commit a checkpoint after this step and end.
-  const volatile std::sig_atomic_t* interrupted = nullptr;
+  /// True: commit a checkpoint after this step and end.
+  const std::atomic<bool>* interrupted = nullptr;
   Poison poison = Poison::no;
   /// For tests: called after each step.
   std::function<void(std::int64_t step)> after_step = {};

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -32,11 +33,11 @@ class Resume : public testing::Test {
   }
   /// Stops after `step` steps, as a signal would.
   RunEnd run_until(std::int64_t step, int ranks, const std::string& name, const JobOptions& o) {
-    std::sig_atomic_t flag = 0;
+    std::atomic<bool> flag = false;
     return run_on_threads(ranks, folder_.path(), name, o, [&](RunContext& context) {
       context.interrupted = &flag;
       context.after_step = [&flag, step](std::int64_t done) {
-        if (done == step) flag = 1;
+        if (done == step) flag = true;
       };
     });
   }
