@@ -218,6 +218,7 @@ std::vector<std::vector<SourceFile>> read_together(const std::vector<DatasetSour
   all_or_none(together, [&] {
     who = shared_out(tasks, together.same_files.size());
     std::vector<bool> mine;
+    mine.reserve(who.size());
     for (const std::size_t sharer : who) {
       mine.push_back(sharer == static_cast<std::size_t>(place - together.same_files.begin()));
     }
@@ -225,8 +226,10 @@ std::vector<std::vector<SourceFile>> read_together(const std::vector<DatasetSour
   });
   const std::vector<std::string> texts = together.gather(text);
   std::vector<std::vector<SourceFile>> read;
+  read.reserve(tasks.size());
   all_or_none(together, [&] {
     std::vector<Json> told;
+    told.reserve(together.same_files.size());
     for (const int part : together.same_files) told.push_back(Json::parse(texts[static_cast<std::size_t>(part)]));
     for (std::size_t t = 0; t < tasks.size(); ++t) read.push_back(files_of(told[who[t]].at(t), tasks[t]));
   });

@@ -151,7 +151,7 @@ Manifest verified(const Path& folder, Share share) {
          folder.string(), manifest_name);
   std::set<std::string> listed = {manifest_name};
   std::vector<Listed> files;
-  const Manifest found = parsed(read_text(path), path, [&](const Json& content) {
+  Manifest found = parsed(read_text(path), path, [&](const Json& content) {
     if (content.at("format").get<std::string>() != format)
       fail(Kind::data, "{} is not the manifest of a token store: its format is `{}`", path.string(),
            content.at("format").get<std::string>());

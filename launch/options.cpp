@@ -50,7 +50,7 @@ std::optional<int> Options::threads() const {
 }
 
 std::string Options::output(const std::string& name, const std::vector<std::string>& others) const {
-  const std::string file = text(name);
+  std::string file = text(name);
   const Path folder = Path(file).parent_path();
   std::error_code ignored;
   if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {

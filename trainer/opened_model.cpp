@@ -44,7 +44,7 @@ std::optional<std::string> carried_file(const CarriedFiles& files, std::string_v
 }
 
 Path place_of_model(const Path& model_or_run, std::vector<std::string>& notes) {
-  const Path path = plain(model_or_run);
+  Path path = plain(model_or_run);
   if (!std::filesystem::exists(path)) fail(Kind::data, "there is no model at {}: no such folder", path.string());
   if (!std::filesystem::is_directory(path)) {
     fail(Kind::data, "{} is a file; name the folder of a model, a checkpoint or a run", path.string());

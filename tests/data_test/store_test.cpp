@@ -227,7 +227,7 @@ TEST(TokenStore, AManifestThatVouchesForNonsenseIsRefusedToo) {
     const std::string before = read_text(folder / name);
     put(folder / name, content);
     store_files::write_manifest(folder, key, 1, files);
-    const std::string text = error_of(Kind::integrity, [&] { built.open(); });
+    std::string text = error_of(Kind::integrity, [&] { built.open(); });
     put(folder / name, before);
     store_files::write_manifest(folder, key, 1, files);
     return text;

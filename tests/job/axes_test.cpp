@@ -1,6 +1,7 @@
 // A run on any mesh is the run on one rank, and may go on on any other: through train, from recipe to checkpoint.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 
 #include "job/job.h"
@@ -37,11 +38,11 @@ class Axes : public testing::Test {
       const std::int64_t until = steps * ++number / static_cast<std::int64_t>(parts.size());
       JobOptions options = {.zero_stage = part.zero_stage, .dtype = dtype, .steps = steps, .more = part.mesh};
       options.accumulation = number == 1 ? 4 / data_ranks(part) : 4;  // counts at the first start alone
-      std::sig_atomic_t flag = 0;
+      std::atomic<bool> flag = false;
       run_on_threads(part.ranks, folder_.path(), name, options, [&](RunContext& context) {
         context.interrupted = &flag;
         context.after_step = [&flag, until](std::int64_t done) {
-          if (done == until) flag = 1;
+          if (done == until) flag = true;
         };
       });
     }

@@ -50,7 +50,7 @@ class Resume : public testing::Test {
     std::size_t size = 0;
     std::FILE* out = ::open_memstream(&text, &size);
     run_on_threads(static_cast<int>(kinds.size()), folder_.path(), "moved", o, [&](RunContext& context) {
-      const std::string kind = kinds[static_cast<std::size_t>(context.world.rank())];
+      const std::string& kind = kinds[static_cast<std::size_t>(context.world.rank())];
       context.make_device = [make = context.make_device, kind](std::optional<Bf16Products> products) {
         ChosenDevice device = make(products);
         device.kind = kind;
@@ -60,7 +60,7 @@ class Resume : public testing::Test {
       context.out = out;
     });
     std::fclose(out);
-    const std::string said(text, size);
+    std::string said(text, size);
     std::free(text);
     return said;
   }
