@@ -144,6 +144,14 @@ void meet(Environment& environment, const std::function<void()>& before) {
   all_or_none(together_of(environment.session->world()), before);
 }
 
+void come_alone(std::string_view verb, Environment& environment) {
+  if (!environment.meets) return;
+  meet(environment, [&] {
+    if (environment.session->world().size() == 1) return;
+    fail(Kind::usage, "{} runs on one rank: start it without mpirun", verb);
+  });
+}
+
 World::World(Environment& environment, int threads) {
   if (threads > 1 && threads * environment.local_ranks > cores_of_host(environment.under_launcher) &&
       !environment.waits_passively) {

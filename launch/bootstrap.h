@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "kernels/backend.h"
 #include "parallel/communicator.h"
@@ -38,6 +39,9 @@ int default_threads(const Environment& environment);
 /// Starts MPI and runs `before` on every rank: what it throws on one, every rank throws (see all_or_none). Every rank comes
 /// here once, from World or, when it cannot, to say why. REQUIRES: environment.meets, and no session yet.
 void meet(Environment& environment, const std::function<void()>& before);
+
+/// For what is done once, whoever starts it: refuses to be one of several ranks.
+void come_alone(std::string_view verb, Environment& environment);
 
 /// The ranks of one run. Alone (no launcher) it is a world of one and MPI is not touched.
 class World {

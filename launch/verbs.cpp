@@ -18,8 +18,9 @@ struct Verb {
   bool makes_world;
 };
 
-constexpr std::array<Verb, 10> verbs = {{
+constexpr std::array<Verb, 11> verbs = {{
     {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare, true},
+    {"plan", "memory, traffic and time of a run on any mesh, before there is one", verb_plan, true},
     {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train, true},
     {"verify", "whether a recipe's mesh gives what one rank gives, on these machines", verb_verify, true},
     {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval, true},
@@ -69,14 +70,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
   });
   const std::string hint = distance(word, *nearest) <= 2 ? fmt::format("; did you mean `{}`?", *nearest) : "";
   fail(Kind::usage, "there is no verb `{}`{} (`hearth --help` lists them)", word, hint);
-}
-
-void come_alone(std::string_view verb, Environment& environment) {
-  if (!environment.meets) return;
-  meet(environment, [&] {
-    if (environment.session->world().size() == 1) return;
-    fail(Kind::usage, "{} runs on one rank: start it without mpirun", verb);
-  });
 }
 
 }  // namespace

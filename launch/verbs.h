@@ -20,6 +20,7 @@ int verb_eval(const Words& words, Environment& environment);
 int verb_generate(const Words& words, Environment& environment);
 int verb_export(const Words& words, Environment& environment);
 int verb_tokenize(const Words& words, Environment& environment);
+int verb_plan(const Words& words, Environment& environment);
 int verb_probe(const Words& words, Environment& environment);
 int verb_inspect(const Words& words, Environment& environment);
 int verb_recipe(const Words& words, Environment& environment);

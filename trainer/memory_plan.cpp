@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "parallel/pipeline_program.h"
 #include "trainer/memory_parts.h"
 #include "trainer/progress.h"
 #include "trainer/stage_scratch.h"
@@ -20,9 +21,12 @@ int PlannedLayout::rounds_of_schedule() const {
 }
 
 std::vector<Interval> PlannedLayout::chunks_of(int stage) const {
+  const PipelineShape shape = {mesh.pipe, chunks};
   std::vector<Interval> mine;
+  mine.reserve(static_cast<std::size_t>(chunks));
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    mine.push_back(virtual_stages[static_cast<std::size_t>(chunk * mesh.pipe + stage)]);
+    const int at = shape.virtual_stage(stage, chunk);
+    mine.push_back(virtual_stages[static_cast<std::size_t>(at)]);
   }
   return mine;
 }

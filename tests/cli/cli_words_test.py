@@ -6,7 +6,8 @@ import shutil
 import cli_support as cli
 
 VERBS = {"prepare": "RECIPE", "train": "RECIPE", "verify": "RECIPE", "eval": "MODEL_OR_RUN", "generate": "MODEL_OR_RUN", "export": "RUN",
-         "tokenize": "TOKENIZER", "probe": "MODEL", "inspect": "PATH", "recipe": "recipe copy NAME FILE"}
+         "tokenize": "TOKENIZER", "probe": "MODEL", "inspect": "PATH", "plan": "RECIPE",
+         "recipe": "recipe copy NAME FILE"}
 
 
 class Help(cli.CliTest):

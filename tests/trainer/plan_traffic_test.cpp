@@ -5,6 +5,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "trainer/mesh_cases.h"
 
@@ -60,15 +61,13 @@ Named named(const StepTraffic& step, int zero_stage) {
 
 /// The numbers of pieces that gradients of several holders come in.
 std::vector<int> pieces_of(const Transformer& model) {
-  std::map<int, bool> pieces;
+  std::set<int> pieces;
   for (int i = 0; i < model.blocks(); ++i) {
     for (const Parameter& parameter : model.block(i).parameters()) {
-      if (parameter.copies == Copies::add && parameter.pieces < model.axes().tensor) pieces[parameter.pieces] = true;
+      if (parameter.copies == Copies::add && parameter.pieces < model.axes().tensor) pieces.insert(parameter.pieces);
     }
   }
-  std::vector<int> all;
-  for (const auto& [count, there] : pieces) all.push_back(count);
-  return all;
+  return {pieces.begin(), pieces.end()};
 }
 
 /// By stage, what the first rank of it counts in a step, the second and third of three.

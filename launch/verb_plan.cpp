@@ -1,0 +1,230 @@
+// plan RECIPE|CONFIG: what a run needs and how long it takes, before there is one.
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "launch/options.h"
+#include "launch/places.h"
+#include "launch/version.h"
+#include "model/hf/config.h"
+#include "trainer/machine_measure.h"
+#include "trainer/mesh_plan.h"
+#include "trainer/opened_model.h"
+#include "trainer/plan_report.h"
+#include "trainer/progress.h"
+#include "trainer/recipe_mesh.h"
+
+namespace hearth {
+
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr const char* usage = "plan RECIPE|CONFIG [--ranks N | --mesh AXIS=SIZE,...] [options]";
+constexpr const char* about =
+    "Memory of every rank, bytes sent in a step, and the time of a step, for a recipe, or for a model's config.json\n"
+    "(pretraining in bf16, rows of 2048 tokens, unless --set says otherwise). Nothing is started or taken. Alone: the\n"
+    "recipe's own mesh. --ranks N: every mesh of N devices, with what is not stated (ZeRO, schedule, recomputation)\n"
+    "chosen; the fastest that fits first. Times are arithmetic on the machine's rates: see docs/plan.md.\n"
+    "    hearth plan --measure [--machine FILE]     measures this host and writes FILE (host.yaml); also under mpirun";
+
+/// shipped by name, or a file; `host`: what --measure writes.
+Path machine_file(const std::string& name) {
+  Path shipped = recipes_folder() / "machines" / (name + ".yaml");
+  if (std::filesystem::is_regular_file(shipped)) return shipped;
+  return name == "host" ? Path("host.yaml") : Path(name);
+}
+
+int measure(const Options& options, Environment& environment) {
+  const Path file = options.has("machine") ? machine_file(options.text("machine")) : Path("host.yaml");
+  const int threads = default_threads(environment);
+  World world(environment, threads);
+  const ChosenDevice device = make_device(environment, world, threads);
+  const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
+  const Machine machine = measure_machine(world.all(), *device.backend, memory / world.size());
+  if (!world.first()) return 0;
+  const std::string text =
+      to_yaml(machine, fmt::format("Measured by {} on {} rank(s) of {}.\nOne device is one rank; links are {}.",
+                                   program_name(), world.size(), device.backend->description(),
+                                   world.size() > 1 ? "those between these ranks" : "those between two threads"));
+  write_file(file, text);
+  fmt::print("{}\nwritten to {}; use it with --machine {}\n", text, file.string(), file.string());
+  return 0;
+}
+
+bool is_config(const Path& path) {
+  return std::filesystem::is_directory(path) || path.extension() == ".json";
+}
+
+Recipe recipe_of(const Path& path, const Words& sets) {
+  if (!is_config(path)) {  // the data need not be there
+    if (!std::filesystem::is_regular_file(path)) fail(Kind::usage, "there is no recipe at {}", path.string());
+    return parse_recipe(read_text(path), path.string(), sets, RecipeFiles::unchecked);
+  }
+  const Path file = std::filesystem::is_directory(path) ? path / "config.json" : path;
+  if (!std::filesystem::is_regular_file(file)) fail(Kind::data, "{} has no config.json", path.string());
+  const std::string text =
+      fmt::format("stage: pt\nfinetuning_type: full\nmodel_config: {}\ndatasets: rows.jsonl\noutput_dir: run\n",
+                  nlohmann::json(file.string()).dump());
+  return parse_recipe(text, path.string(), sets, RecipeFiles::unchecked);
+}
+
+ModelConfig config_of(const Recipe& recipe) {
+  if (!recipe.from_nothing()) {
+    const Path folder = *recipe.model.model_name_or_path;
+    if (std::filesystem::exists(folder / "config.json")) return hf::read_config(folder);
+    return OpenedModel(folder).config();
+  }
+  auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
+  if (!json.contains("vocab_size") && recipe.model.tokenizer_vocab_size) {
+    json["vocab_size"] = *recipe.model.tokenizer_vocab_size;  // a trained vocabulary has at most as many
+  }
+  return hf::parse_config(json.dump(), "model_config");
+}
+
+/// A whole positive number.
+int size_of_option(const std::string& text, const std::string& what) {
+  int size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size() || size < 1) {
+    fail(Kind::usage, "{}: `{}` is no number of ranks", what, text);
+  }
+  return size;
+}
+
+/// "pipe=2,data=4"
+MeshShape mesh_named(const std::string& text) {
+  MeshShape mesh;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    at = end + 1;
+    const std::size_t equals = part.find('=');
+    const std::string axis = part.substr(0, equals);
+    int* const size = axis == "pipe"      ? &mesh.pipe
+                      : axis == "data"    ? &mesh.data
+                      : axis == "context" ? &mesh.context
+                      : axis == "tensor"  ? &mesh.tensor
+                                          : nullptr;
+    if (size == nullptr || equals == std::string::npos) {
+      fail(Kind::usage, "--mesh {}: `{}` is not one of pipe=P, data=D, context=C, tensor=T", text, part);
+    }
+    *size = size_of_option(part.substr(equals + 1), "--mesh");
+  }
+  return mesh;
+}
+
+/// What the recipe settles. `rows`: of a step, where it does not say.
+PlanRequest request_of(const Recipe& recipe, const ModelConfig& config, std::int64_t rows,
+                       const Environment& environment) {
+  PlanRequest request;
+  request.compute = recipe.train.dtype;
+  request.row_tokens = recipe.data.cutoff_len.value_or(std::min<std::int64_t>(2048, config.max_positions));
+  request.microbatch_rows = recipe.train.per_device_train_batch_size;
+  request.rows = recipe.train.global_batch_size.value_or(rows);
+  request.asks_questions = recipe.eval.domain_qa.has_value();
+  request.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
+  request.threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
+  const auto& stated = recipe.stated_as;
+  request.zero_stage = recipe.parallel.zero_stage;
+  if (recipe.parallel.data_shard_size) request.shard = static_cast<int>(*recipe.parallel.data_shard_size);
+  if (stated.contains("gradient_checkpointing")) request.recompute = recipe.train.gradient_checkpointing;
+  if (stated.contains("pipeline_schedule")) request.schedule = schedule_kind(recipe);
+  if (recipe.parallel.pipeline_chunks) request.chunks = chunks_of(recipe);
+  return request;
+}
+
+/// Rows of a step on so many ranks.
+std::int64_t rows_of(const Recipe& recipe, int ranks) {
+  return recipe.train.per_device_train_batch_size * ranks * recipe.train.gradient_accumulation_steps.value_or(1);
+}
+
+/// What a run takes where nothing is stated.
+void settle(PlanRequest& request, const Recipe& recipe, const MeshShape& mesh) {
+  request.zero_stage = zero_stage(recipe, mesh.data * mesh.context);
+  if (!request.shard) request.shard = 0;
+  request.recompute = recipe.train.gradient_checkpointing;
+  request.schedule = schedule_kind(recipe);
+  request.chunks = chunks_of(recipe);
+}
+
+/// The keys of a recipe that make a run what the plan is.
+std::string as_keys(const PlannedLayout& layout) {
+  std::string text;
+  const auto add = [&](const char* key, const std::string& value) { text += fmt::format("  {}: {}\n", key, value); };
+  if (layout.mesh.tensor > 1) add("tensor_parallel_size", fmt::format("{}", layout.mesh.tensor));
+  if (layout.mesh.pipe > 1) add("pipeline_parallel_size", fmt::format("{}", layout.mesh.pipe));
+  if (layout.mesh.pipe > 1) add("pipeline_schedule", name_of(layout.schedule));
+  if (layout.chunks > 2) add("pipeline_chunks", fmt::format("{}", layout.chunks));
+  if (layout.mesh.context > 1) add("context_parallel_size", fmt::format("{}", layout.mesh.context));
+  if (layout.sums() > 1) add("zero_stage", fmt::format("{}", layout.zero_stage));
+  if (layout.mesh.shard > 0) add("data_shard_size", fmt::format("{}", layout.mesh.shard));
+  if (layout.recompute > 0) add("gradient_checkpointing", fmt::format("{}", layout.recompute));
+  return text;
+}
+
+void print_heading(const std::string& name, const ModelConfig& config, const PlanRequest& request,
+                   const Machine& machine, int ranks, double memory) {
+  fmt::print("{}: {}, {} parameters, {} layers, width {}, vocabulary {}\n", name, name_of(config.architecture),
+             config.parameters(), config.layers, config.width, config.vocabulary);
+  fmt::print("a step: {} rows of {} tokens in {} microbatches, {}; {} x {}, {} each\n\n", request.rows,
+             request.row_tokens, request.microbatches(), name_of(request.compute), ranks, machine.name,
+             bytes_text(memory));
+}
+
+}  // namespace
+
+int verb_plan(const Words& words, Environment& environment) {
+  const bool measures = std::find(words.begin(), words.end(), "--measure") != words.end();
+  Options options(usage, about, measures ? Words() : Words{"RECIPE"});
+  options.add()("ranks", po::value<std::string>(), "every mesh of this many devices")(
+      "mesh", po::value<std::string>(), "one mesh: pipe=P,data=D,context=C,tensor=T; what is left out is 1")(
+      "machine", po::value<std::string>(), "h100 (default), h200, host, or a file")(
+      "device-memory", po::value<double>(), "GiB of one device; the machine's otherwise")(
+      "all", "every mesh, not only the fastest, and every reason")(
+      "set", po::value<Words>()->composing(), "key=value: replaces a key of the recipe")("measure",
+                                                                                         "measure this host instead");
+  if (!options.parse(words)) return 0;
+  if (measures) return measure(options, environment);
+  come_alone("plan", environment);
+  if (options.has("ranks") && options.has("mesh")) fail(Kind::usage, "plan takes one of --ranks and --mesh");
+
+  const std::string name = options.text("RECIPE");
+  const Recipe recipe = recipe_of(name, options.has("set") ? options.as<Words>("set") : Words());
+  const ModelConfig config = config_of(recipe);
+  const Machine machine = read_machine(machine_file(options.has("machine") ? options.text("machine") : "h100"));
+  double memory = machine.memory;
+  if (options.has("device-memory")) memory = options.as<double>("device-memory") * 1073741824.0;
+  if (!(memory > 0)) fail(Kind::usage, "--device-memory: a positive number of GiB is expected");
+
+  if (options.has("ranks")) {
+    const int ranks = size_of_option(options.text("ranks"), "--ranks");
+    const PlanRequest request = request_of(recipe, config, rows_of(recipe, ranks), environment);
+    print_heading(name, config, request, machine, ranks, memory);
+    Planner planner(config, request, machine, memory);
+    const std::vector<MeshPlan> plans = planner.all(ranks);
+    std::fputs(mesh_list(plans, options.has("all") ? 0 : 10).c_str(), stdout);
+    if (!plans.front().refusal.empty()) return 0;
+    const std::string keys = as_keys(plans.front().layout);
+    fmt::print("\n{}", keys.empty() ? "the first needs no keys\n" : "the first, as keys of a recipe:\n" + keys);
+    return 0;
+  }
+  const auto axis = [](std::int64_t size) { return static_cast<int>(size); };
+  const MeshShape mesh = options.has("mesh") ? mesh_named(options.text("mesh"))
+                                             : MeshShape{.pipe = axis(recipe.parallel.pipeline_parallel_size),
+                                                         .context = axis(recipe.parallel.context_parallel_size),
+                                                         .tensor = axis(recipe.parallel.tensor_parallel_size)};
+  // A recipe's step has as many rows as a run on this mesh would make of it; a model alone, one for each device.
+  const int microbatches = is_config(name) ? mesh.ranks() : mesh.data;
+  PlanRequest request = request_of(recipe, config, rows_of(recipe, microbatches), environment);
+  settle(request, recipe, mesh);
+  print_heading(name, config, request, machine, mesh.ranks(), memory);
+  Planner planner(config, request, machine, memory);
+  std::fputs(mesh_report(planner, planner.plan(mesh), machine, memory).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace hearth

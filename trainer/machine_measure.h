@@ -1,0 +1,15 @@
+// This host as a machine description, measured in a few seconds.
+#pragma once
+
+#include "kernels/backend.h"
+#include "parallel/communicator.h"
+#include "trainer/machine.h"
+
+namespace hearth {
+
+/// Every rank of the world measures at the same time, as in training, and the slowest counts; with one rank alone,
+/// links are those between two threads of it. Collective; the same on every rank. `memory`: bytes that one rank may
+/// use.
+Machine measure_machine(Communicator& world, Backend& backend, double memory);
+
+}  // namespace hearth
