@@ -1,5 +1,6 @@
 #include "parallel/checked_communicator.h"
 
+#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -45,6 +46,12 @@ void check_rows(In rows, std::span<const std::int64_t> counts, int size) {
 }
 
 }  // namespace
+
+const char* name_of(Operation operation) {
+  constexpr std::array<const char*, 6> names{"sum",      "gather",          "reduce_scatter",
+                                             "exchange", "send or receive", "barrier"};
+  return names[static_cast<std::size_t>(operation)];
+}
 
 void copy_bytes(const void* from, void* to, std::size_t bytes) {
   if (bytes != 0 && from != to) std::memcpy(to, from, bytes);

@@ -7,6 +7,11 @@
 
 namespace hearth {
 
+/// What ranks do together; `message`: a send that meets a receive.
+enum class Operation { sum, gather, reduce_scatter, exchange, message, barrier };
+/// For messages to people: "sum", "send or receive".
+const char* name_of(Operation operation);
+
 /// Sums of at most this many bytes travel whole to every rank (one message time instead of two).
 constexpr std::size_t small_sum_bytes = std::size_t{1} << 14;
 

@@ -1,20 +1,14 @@
 #include "parallel/meeting.h"
 
-#include <array>
+#include <algorithm>
 #include <numeric>
 
-#include "parallel/checked_communicator.h"
 #include "parallel/ordered_sum.h"
+#include "parallel/stream_copy.h"
 
 namespace hearth {
 
 namespace {
-
-const char* name_of(Operation operation) {
-  constexpr std::array<const char*, 6> names{"sum",      "gather",          "reduce_scatter",
-                                             "exchange", "send or receive", "barrier"};
-  return names[static_cast<std::size_t>(operation)];
-}
 
 std::size_t row_bytes(In x) {
   return static_cast<std::size_t>(x.row_elements()) * size_of(x.dtype);
@@ -124,7 +118,7 @@ void Meeting::work(int part) const {
     case Operation::exchange:
       return exchange(index);
     case Operation::message:
-      return copy_bytes(places_[0].in.data, places_[1].out.data, places_[0].in.bytes());
+      return copy_part(places_[0].in.bytes(), places_[0].in.data, places_[1].out.data, places_[0].in.bytes());
     case Operation::barrier:
       return;
   }
@@ -135,20 +129,25 @@ void Meeting::gather(std::size_t part) const {
   const Posted& target = places_[part];
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const auto count = static_cast<std::int64_t>(i) * places_[i].in.elements();
-    copy_bytes(places_[i].in.data, element_at(target.out, count), places_[i].in.bytes());
+    copy_part(target.out.bytes(), places_[i].in.data, element_at(target.out, count), places_[i].in.bytes());
   }
 }
 
-// Part p of a sum is the p-th interval, summed in place of rank 0's and copied to the others'.
+// Part p of a sum is the p-th interval, summed in place of rank 0's and copied to the others', a piece at a time while it
+// is in the cache.
 void Meeting::sum(std::size_t part) const {
+  constexpr std::int64_t piece = 16384;  // elements
   const Tensor& first = places_[0].in;
   const Interval mine = even_interval(first.elements(), static_cast<int>(part), static_cast<int>(places_.size()));
-  std::vector<const void*> addends;
-  for (const Posted& posted : places_) addends.push_back(element_at(posted.in, mine.begin));
-  void* out = element_at(first, mine.begin);
-  sum_in_rank_order(first.dtype, addends, Onto::nothing, mine.count(), out);
-  const std::size_t bytes = static_cast<std::size_t>(mine.count()) * size_of(first.dtype);
-  for (std::size_t i = 1; i < places_.size(); ++i) copy_bytes(out, element_at(places_[i].in, mine.begin), bytes);
+  std::vector<const void*> addends(places_.size());
+  for (std::int64_t begin = mine.begin; begin < mine.end; begin += piece) {
+    const std::int64_t count = std::min(piece, mine.end - begin);
+    for (std::size_t i = 0; i < places_.size(); ++i) addends[i] = element_at(places_[i].in, begin);
+    void* out = element_at(first, begin);
+    sum_in_rank_order(first.dtype, addends, Onto::nothing, count, out);
+    const std::size_t bytes = static_cast<std::size_t>(count) * size_of(first.dtype);
+    for (std::size_t i = 1; i < places_.size(); ++i) copy_bytes(out, element_at(places_[i].in, begin), bytes);
+  }
 }
 
 // Part p of a reduce_scatter is rank p's interval.
@@ -171,7 +170,7 @@ void Meeting::exchange(std::size_t part) const {
     const auto first = static_cast<std::size_t>(before(places_[i].to, part));
     const auto place = static_cast<std::size_t>(before(target.from, i));
     const std::size_t size = static_cast<std::size_t>(target.from[i]) * bytes;
-    if (size != 0) copy_bytes(in + first * bytes, out + place * bytes, size);
+    if (size != 0) copy_part(target.out.bytes(), in + first * bytes, out + place * bytes, size);
   }
 }
 

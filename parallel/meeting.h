@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/communicator.h"
+#include "parallel/checked_communicator.h"
 
 namespace hearth {
 
@@ -33,8 +33,6 @@ struct WorldLock {
 
   void fail_with(const std::string& reason);  // REQUIRES: mutex held
 };
-
-enum class Operation { sum, gather, reduce_scatter, exchange, message, barrier };
 
 /// What one rank brings. `to` and `from` are counts of rows, for exchange alone.
 struct Posted {
