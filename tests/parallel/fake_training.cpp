@@ -45,7 +45,7 @@ double noise(std::uint64_t a, std::uint64_t b) {
 float gradient_of(int step, int microbatch, const Use& use, std::size_t parameter, std::int64_t index, float weight) {
   const auto place = static_cast<std::uint64_t>(((step * 97 + microbatch) * 89 + static_cast<int>(use.group)) * 83 +
                                                 use.accumulator * 41 + static_cast<int>(parameter));
-  const auto size = static_cast<float>(1 << (microbatch * 3));  // so that the order of microbatches shows
+  const auto size = static_cast<float>(std::int64_t{1} << (microbatch * 3));  // so that the order of microbatches shows
   return 0.3F * weight + size * static_cast<float>(noise(place, static_cast<std::uint64_t>(index)));
 }
 
