@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/memory.h"
 #include "parallel/communicator.h"
 
 namespace hearth {
@@ -21,8 +22,18 @@ class MpiSession {
   MpiSession& operator=(const MpiSession&) = delete;
 
   /// All processes of the job. Whatever ranks wait for, every operation under way makes progress, so tickets may be
-  /// waited on in any order. A communicator keeps about 2 MiB for pieces of sums under way.
+  /// waited on in any order. Ranks of one host read each other's tensors in memory that they share, where they can
+  /// (why_messages()); a communicator that spans hosts sends messages. Each communicator keeps up to 1 MiB a rank for
+  /// what is small, 256 KiB for each rank that this one sends to, and a few KiB for ever.
   Communicator& world();
+  /// All processes once more, by messages alone, as between hosts. Every rank calls it.
+  std::unique_ptr<Communicator> messages();
+  /// Host memory whose tensors travel to ranks of the same host by a single copy. (Those in other memory travel by
+  /// messages when they are large.) Where ranks do not share memory it is like any other.
+  std::shared_ptr<Memory> make_memory();
+  /// Why the ranks of this host send messages instead of sharing memory ("memfd_create: Function not implemented");
+  /// empty where they share it.
+  std::string why_messages() const;
   /// The name of the host, as MPI gives it.
   std::string processor_name() const;
   /// "Open MPI v4.1.4, ...", in one line.

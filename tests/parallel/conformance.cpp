@@ -3,62 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <bit>
-#include <cstring>
 #include <numeric>
 #include <vector>
 
-#include "base/random.h"
+#include "conformance_flights.h"
+#include "conformance_values.h"
 
 namespace hearth::test {
 
 namespace {
-
-using Counts = std::vector<std::int64_t>;
-
-template <class T>
-Tensor view(std::vector<T>& values) {
-  return Tensor(values.data(), DtypeOf<T>::value, {static_cast<std::int64_t>(values.size())});
-}
-
-template <class T>
-T number(double value) {
-  return static_cast<T>(static_cast<float>(value));
-}
-
-/// What rank `rank` holds: numbers of very different sizes, so that another order of sums gives other bits.
-template <class T>
-std::vector<T> values_of(int rank, std::size_t count, std::string_view name) {
-  std::uint64_t state = Key(7).with(name).word(static_cast<std::uint64_t>(rank));
-  std::vector<T> values(count);
-  for (T& value : values) {
-    state = state * 6364136223846793005U + 1442695040888963407U;  // Knuth's generator: quick, and good enough here
-    const double mantissa = static_cast<double>(state >> 40) / 16777216.0 - 0.5;
-    value = number<T>(static_cast<double>(1 << (state >> 32 & 0xfU)) * mantissa);
-  }
-  return values;
-}
-
-/// The sum over ranks in rank order, by the letter: one addition after the other, bf16 in f32 and rounded once.
-template <class T>
-std::vector<T> rank_order_sum(int ranks, std::size_t count, std::string_view name,
-                              const std::vector<T>* held = nullptr) {
-  using Sum = std::conditional_t<std::is_same_v<T, Bf16>, float, T>;
-  std::vector<T> result(count);
-  std::vector<std::vector<T>> all;
-  for (int rank = 0; rank < ranks; ++rank) all.push_back(values_of<T>(rank, count, name));
-  for (std::size_t i = 0; i < count; ++i) {
-    Sum sum = held != nullptr ? static_cast<Sum>((*held)[i]) : static_cast<Sum>(all[0][i]);
-    for (std::size_t rank = held != nullptr ? 0 : 1; rank < all.size(); ++rank) sum += static_cast<Sum>(all[rank][i]);
-    result[i] = static_cast<T>(sum);
-  }
-  return result;
-}
-
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
-}
 
 // Odd, prime, empty, around the small-sum limit and over several pieces of a transport.
 constexpr std::array<std::size_t, 9> sizes{0, 1, 3, 7, 255, 4096, 4097, 70001, 300007};
@@ -75,10 +28,11 @@ void sum_has_rank_order(Communicator& ranks) {
 void sum_whose_order_is_seen(Communicator& ranks) {
   const std::array<float, 4> addends{1e8F, 1.0F, -1e8F, 1.0F};
   for (const std::size_t size : {std::size_t{1}, std::size_t{30000}}) {
-    std::vector<float> mine(size, addends[static_cast<std::size_t>(ranks.rank())]);
+    std::vector<float> mine(size, addends[static_cast<std::size_t>(ranks.rank()) % 4]);
     ranks.sum(view(mine)).wait();
-    const std::array<float, 5> expected{0, 1e8F, 1e8F, 0.0F, 1.0F};
-    for (const float value : mine) ASSERT_EQ(value, expected[static_cast<std::size_t>(ranks.size())]);
+    const std::array<float, 4> expected{1.0F, 1e8F, 1e8F, 0.0F};  // after 4, 1, 2, 3 ranks, and after 4 more
+    const float last = expected[static_cast<std::size_t>(ranks.size()) % 4];
+    for (const float value : mine) ASSERT_EQ(value, last);
   }
 }
 
@@ -107,6 +61,7 @@ template <class T>
 void reduce_scatter_has_rank_order(Communicator& ranks) {
   for (const std::size_t size : sizes) {
     const auto parts = static_cast<std::size_t>(ranks.size());
+    if (parts > 4 && size > 100000) continue;  // every rank makes what all ranks hold for all: parts * parts * size
     const auto first = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(ranks.rank()) * size);
     auto all = values_of<T>(ranks.rank(), size * parts, "reduce");
     const auto untouched = all;
@@ -294,7 +249,7 @@ void wrong_sizes_are_refused(Communicator& ranks) {
   EXPECT_THROW(ranks.sum(columns), Error);
 }
 
-constexpr std::array<Case, 17> cases{{
+constexpr std::array<Case, 21> cases{{
     {"SumF32", sum_has_rank_order<float>},
     {"SumF64", sum_has_rank_order<double>},
     {"SumBf16", sum_has_rank_order<Bf16>},
@@ -309,6 +264,10 @@ constexpr std::array<Case, 17> cases{{
     {"Exchange", exchange_moves_rows},
     {"Messages", messages_arrive_in_order},
     {"LateTickets", tickets_wait_late_and_out_of_order},
+    {"Borders", sizes_around_borders},
+    {"ManyInFlight", many_in_flight_on_several_communicators},
+    {"ManySmall", many_small_ones_before_the_first_wait},
+    {"ComeAndGo", communicators_come_and_go},
     {"Split", split_makes_smaller_worlds},
     {"Traffic", traffic_is_counted},
     {"WrongSizes", wrong_sizes_are_refused},

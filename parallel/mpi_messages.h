@@ -1,11 +1,7 @@
-// Operations under way over MPI, and the engine that moves all of them on while one is waited for.
+// Operations by messages of MPI: between hosts, and where ranks of one host do not share what they bring.
 //
-// Invariants
-//   1. advance() never blocks, so a rank that waits for one task serves every other task of its process meanwhile;
-//   ranks may
-//      wait in different orders.
-//   2. Messages of one operation carry its number as tag; both sides cut them alike, so nothing is matched to another
-//   task.
+// Messages of one operation carry its number as tag; both sides cut them alike, so nothing is matched to another
+// operation.
 #pragma once
 
 #include <mpi.h>
@@ -13,15 +9,13 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
-#include "parallel/communicator.h"
+#include "parallel/mpi_engine.h"
 #include "parallel/ordered_sum.h"
 
 namespace hearth::mpi {
-
-/// Throws Kind::machine with MPI's own words unless `code` is success.
-void check(int code, const char* call);
 
 /// The channel of one operation.
 struct Channel {
@@ -43,14 +37,7 @@ class Transfers {
   std::vector<MPI_Request> requests_;
 };
 
-class Task {
- public:
-  virtual ~Task() = default;
-  /// Moves on as far as possible without waiting; true once all is done.
-  virtual bool advance() = 0;
-};
-
-/// Staging memory that tasks use in turn.
+/// Memory that tasks use in turn.
 class Staging {
  public:
   std::vector<std::byte> take(std::size_t bytes);
@@ -60,32 +47,11 @@ class Staging {
   std::vector<std::vector<std::byte>> free_;
 };
 
-/// All tasks of a process.
-class Engine {
- public:
-  /// Starts a task; the ticket waits for it.
-  static Ticket start(std::shared_ptr<Engine> engine, std::unique_ptr<Task> task);
-  Staging& staging() { return staging_; }
-
- private:
-  class Work;
-  struct Entry {
-    std::unique_ptr<Task> task;
-    bool done = false;
-    bool abandoned = false;  // never touched again: the job is about to be aborted
-  };
-  void wait(const Entry& entry);
-  bool advance_all();
-
-  Staging staging_;
-  std::vector<std::shared_ptr<Entry>> entries_;  // in order of their start
-};
-
 /// Messages and nothing else: gather, exchange, point to point, barrier.
 class TransferTask final : public Task {
  public:
   Transfers transfers;
-  bool advance() override { return transfers.done(); }
+  Progress advance() override { return transfers.done() ? Progress::done : Progress::none; }
 };
 
 /// Sums of one interval on each rank: others' addends arrive in pieces, two pieces at a time, and are added in rank
@@ -96,7 +62,7 @@ class ReduceScatterTask final : public Task {
   ReduceScatterTask(const Channel& channel, Staging& staging, In all, std::vector<Interval> intervals, void* out,
                     Onto onto);
   ~ReduceScatterTask() override;
-  bool advance() override;
+  Progress advance() override;
 
  private:
   void post(std::int64_t piece);
@@ -122,7 +88,7 @@ class SmallSumTask final : public Task {
  public:
   SmallSumTask(const Channel& channel, Staging& staging, In in_out);
   ~SmallSumTask() override;
-  bool advance() override;
+  Progress advance() override;
 
  private:
   Channel channel_;
@@ -136,7 +102,7 @@ class SmallSumTask final : public Task {
 class LargeSumTask final : public Task {
  public:
   LargeSumTask(const Channel& channel, Staging& staging, In in_out);
-  bool advance() override;
+  Progress advance() override;
 
  private:
   Channel channel_;
@@ -145,5 +111,12 @@ class LargeSumTask final : public Task {
   std::unique_ptr<ReduceScatterTask> sums_;  // null once summed
   Transfers gathering_;
 };
+
+/// The contracts are those of Communicator; the operations have begun when these return.
+std::shared_ptr<Task> gather_by_messages(const Channel& channel, In mine, Out all);
+std::shared_ptr<Task> reduce_scatter_by_messages(const Channel& channel, Staging& staging, In all, Out mine, Onto onto);
+std::shared_ptr<Task> exchange_by_messages(const Channel& channel, In rows, std::span<const std::int64_t> to,
+                                           Out received, std::span<const std::int64_t> from);
+std::shared_ptr<Task> barrier_by_messages(const Channel& channel);
 
 }  // namespace hearth::mpi

@@ -1,8 +1,6 @@
-#include "parallel/mpi_tasks.h"
+#include "parallel/mpi_messages.h"
 
 #include <algorithm>
-#include <string>
-#include <thread>
 
 #include "parallel/checked_communicator.h"
 
@@ -21,19 +19,12 @@ std::size_t piece_bytes(int size) {
 
 std::vector<Interval> even_intervals(std::int64_t count, int parts) {
   std::vector<Interval> intervals;
+  intervals.reserve(static_cast<std::size_t>(parts));
   for (int i = 0; i < parts; ++i) intervals.push_back(even_interval(count, i, parts));
   return intervals;
 }
 
 }  // namespace
-
-void check(int code, const char* call) {
-  if (code == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(code, text.data(), &length);
-  fail(Kind::machine, "{} failed: {}", call, std::string(text.data(), static_cast<std::size_t>(length)));
-}
 
 // ---- messages
 
@@ -69,46 +60,6 @@ std::vector<std::byte> Staging::take(std::size_t bytes) {
   free_.pop_back();
   if (taken.size() < bytes) taken.resize(bytes);
   return taken;
-}
-
-// ---- engine
-
-class Engine::Work final : public Ticket::Work {
- public:
-  Work(std::shared_ptr<Engine> engine, std::shared_ptr<Entry> entry)
-      : engine_(std::move(engine)), entry_(std::move(entry)) {}
-  void wait() override { engine_->wait(*entry_); }
-  void abandon() noexcept override { entry_->abandoned = true; }
-
- private:
-  std::shared_ptr<Engine> engine_;
-  std::shared_ptr<Entry> entry_;
-};
-
-Ticket Engine::start(std::shared_ptr<Engine> engine, std::unique_ptr<Task> task) {
-  auto entry = std::make_shared<Entry>();
-  entry->task = std::move(task);
-  engine->entries_.push_back(entry);
-  engine->advance_all();
-  if (entry->done) return {};
-  return Ticket(std::make_unique<Work>(std::move(engine), std::move(entry)));
-}
-
-bool Engine::advance_all() {
-  bool moved = false;
-  for (const auto& entry : entries_) {
-    if (entry->abandoned || !entry->task->advance()) continue;
-    entry->done = true;
-    moved = true;
-  }
-  if (moved) std::erase_if(entries_, [](const auto& entry) { return entry->done; });
-  return moved;
-}
-
-void Engine::wait(const Entry& entry) {
-  while (!entry.done) {
-    if (!advance_all()) std::this_thread::yield();
-  }
 }
 
 // ---- sums
@@ -162,6 +113,7 @@ void ReduceScatterTask::add(std::int64_t piece) {
   const Interval mine = part(channel_.rank, piece);
   if (mine.count() == 0) return;
   std::vector<const void*> addends;
+  addends.reserve(static_cast<std::size_t>(channel_.size));
   for (int rank = 0; rank < channel_.size; ++rank) {
     addends.push_back(rank == channel_.rank ? element_at(all_, mine.begin) : slot(piece, rank));
   }
@@ -170,13 +122,15 @@ void ReduceScatterTask::add(std::int64_t piece) {
                     out_ + static_cast<std::size_t>(place) * size_of(all_.dtype));
 }
 
-bool ReduceScatterTask::advance() {
+Progress ReduceScatterTask::advance() {
+  const std::int64_t before = added_;
   while (added_ < pieces_ && under_way_[static_cast<std::size_t>(added_ % 2)].done()) {
     add(added_);
     if (added_ + 2 < pieces_) post(added_ + 2);
     ++added_;
   }
-  return added_ == pieces_;
+  if (added_ == pieces_) return Progress::done;
+  return added_ == before ? Progress::none : Progress::some;
 }
 
 SmallSumTask::SmallSumTask(const Channel& channel, Staging& staging, In in_out)
@@ -194,15 +148,15 @@ SmallSumTask::~SmallSumTask() {
   staging_memory_.give(std::move(staging_));
 }
 
-bool SmallSumTask::advance() {
-  if (!transfers_.done()) return false;
+Progress SmallSumTask::advance() {
+  if (!transfers_.done()) return Progress::none;
   std::vector<const void*> addends;
   for (int rank = 0; rank < channel_.size; ++rank) {
     const void* received = staging_.data() + static_cast<std::size_t>(rank) * in_out_.bytes();
     addends.push_back(rank == channel_.rank ? in_out_.data : received);
   }
   sum_in_rank_order(in_out_.dtype, addends, Onto::nothing, in_out_.elements(), in_out_.data);
-  return true;
+  return Progress::done;
 }
 
 LargeSumTask::LargeSumTask(const Channel& channel, Staging& staging, In in_out)
@@ -212,9 +166,10 @@ LargeSumTask::LargeSumTask(const Channel& channel, Staging& staging, In in_out)
 }
 
 // What the others sent here is added and what was sent away has left before any interval is overwritten.
-bool LargeSumTask::advance() {
+Progress LargeSumTask::advance() {
   if (sums_ != nullptr) {
-    if (!sums_->advance()) return false;
+    const Progress progress = sums_->advance();
+    if (progress != Progress::done) return progress;
     sums_.reset();
     const Interval mine = intervals_[static_cast<std::size_t>(channel_.rank)];
     const std::size_t element = size_of(in_out_.dtype);
@@ -227,7 +182,67 @@ bool LargeSumTask::advance() {
                       (channel_.rank + step) % channel_.size);
     }
   }
-  return gathering_.done();
+  return gathering_.done() ? Progress::done : Progress::none;
+}
+
+// ---- everything else
+
+std::shared_ptr<Task> gather_by_messages(const Channel& channel, In mine, Out all) {
+  const std::size_t bytes = mine.bytes();
+  const auto place = [&](int rank) { return element_at(all, rank * mine.elements()); };
+  auto task = std::make_shared<TransferTask>();
+  for (int step = 1; step < channel.size; ++step) {
+    const int from = (channel.rank + channel.size - step) % channel.size;
+    task->transfers.receive(channel, place(from), bytes, from);
+    task->transfers.send(channel, mine.data, bytes, (channel.rank + step) % channel.size);
+  }
+  copy_bytes(mine.data, place(channel.rank), bytes);
+  return task;
+}
+
+std::shared_ptr<Task> reduce_scatter_by_messages(const Channel& channel, Staging& staging, In all, Out mine,
+                                                 Onto onto) {
+  std::vector<Interval> intervals;
+  intervals.reserve(static_cast<std::size_t>(channel.size));
+  for (int rank = 0; rank < channel.size; ++rank) {
+    intervals.push_back({rank * mine.elements(), (rank + 1) * mine.elements()});
+  }
+  return std::make_shared<ReduceScatterTask>(channel, staging, all, std::move(intervals), mine.data, onto);
+}
+
+std::shared_ptr<Task> exchange_by_messages(const Channel& channel, In rows, std::span<const std::int64_t> to,
+                                           Out received, std::span<const std::int64_t> from) {
+  const std::int64_t row = rows.row_elements();
+  const std::size_t row_bytes = static_cast<std::size_t>(row) * size_of(rows.dtype);
+  auto task = std::make_shared<TransferTask>();
+  std::int64_t sent = 0;
+  std::int64_t place = 0;
+  const void* own = nullptr;
+  void* own_place = nullptr;
+  for (int peer = 0; peer < channel.size; ++peer) {
+    const auto index = static_cast<std::size_t>(peer);
+    if (peer == channel.rank) {
+      own = element_at(rows, sent * row);
+      own_place = element_at(received, place * row);
+    } else {
+      task->transfers.receive(channel, element_at(received, place * row),
+                              static_cast<std::size_t>(from[index]) * row_bytes, peer);
+      task->transfers.send(channel, element_at(rows, sent * row), static_cast<std::size_t>(to[index]) * row_bytes,
+                           peer);
+    }
+    sent += to[index];
+    place += from[index];
+  }
+  copy_bytes(own, own_place, static_cast<std::size_t>(to[static_cast<std::size_t>(channel.rank)]) * row_bytes);
+  return task;
+}
+
+std::shared_ptr<Task> barrier_by_messages(const Channel& channel) {
+  auto task = std::make_shared<TransferTask>();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(channel.comm, &request), "MPI_Ibarrier");
+  task->transfers.add(request);
+  return task;
 }
 
 }  // namespace hearth::mpi
