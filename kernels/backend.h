@@ -20,6 +20,7 @@ struct CpuOptions {
   int threads = 1;
   Bf16Products bf16_products = Bf16Products::widened;
   Isa isa = Isa::best;
+  std::shared_ptr<Memory> memory = nullptr;  // what memory() gives; null: host memory of its own
 };
 
 /// A product as Ops::matmul is asked for it, all tensors unpitched, scale 1:  y (rows, columns) = op(a) op(b).

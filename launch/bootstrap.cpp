@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -165,6 +166,14 @@ World::World(Environment& environment, int threads) {
     agree(*all_, versions(),
           "run different versions of hearth or of its libraries: `hearth --version` on each host says which; install "
           "the same on all");
+    const std::string why = environment.session->why_messages();
+    if (first() && environment.local_ranks > 1 && !why.empty()) {
+      std::fputs(fmt::format("hearth: the ranks of this host cannot share memory ({}); they send messages, which is "
+                             "slower\n",
+                             why)
+                     .c_str(),
+                 stderr);
+    }
   } else {
     alone_ = make_self_communicator();
     all_ = alone_.get();
@@ -183,6 +192,7 @@ ChosenDevice make_device(const Environment& environment, World& world, int threa
     products = agreed != 0 ? Bf16Products::native : Bf16Products::widened;
   }
   options.bf16_products = *products;
+  if (environment.session != nullptr) options.memory = environment.session->make_memory();
   ChosenDevice device{nullptr, *products};
   all_or_none(together_of(world.all()), [&] { device.backend = make_cpu_backend(options); });
   device.kind = kind_of(*device.backend);

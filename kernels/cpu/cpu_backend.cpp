@@ -57,8 +57,10 @@ CpuOptions checked(CpuOptions options) {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : options_(checked(options)), ops_(options_, loops_of(options_.isa), memory_) {}
-  Memory& memory() override { return memory_; }
+      : options_(checked(options)),
+        memory_(options.memory != nullptr ? options.memory : std::make_shared<HostMemory>()),
+        ops_(options_, loops_of(options_.isa), *memory_) {}
+  Memory& memory() override { return *memory_; }
   Ops& ops() override { return ops_; }
   std::size_t workspace_bytes(const Workload& work) override { return ops_.workspace_bytes(work); }
   std::string description() const override {
@@ -70,7 +72,7 @@ class CpuBackend final : public Backend {
 
  private:
   CpuOptions options_;
-  HostMemory memory_;
+  std::shared_ptr<Memory> memory_;
   CpuOps ops_;
 };
 
@@ -90,6 +92,7 @@ Bf16Products measure_bf16_products(const CpuOptions& options) {
   for (const Bf16Products way : {Bf16Products::native, Bf16Products::widened}) {
     CpuOptions tried = options;
     tried.bf16_products = way;
+    tried.memory = nullptr;
     ways[way == Bf16Products::native ? 0 : 1] = make_cpu_backend(tried);
   }
   // The two take turns and the shortest of each counts, so that a neighbour on the machine does not decide.
