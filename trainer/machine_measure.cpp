@@ -137,9 +137,10 @@ double smallest_op(Communicator& world, Backend& backend) {
          times;
 }
 
-Machine::Link measured_link(Communicator& world) {
+}  // namespace
+
+Machine::Link measure_link(Communicator& world, Memory& memory) {
   constexpr std::int64_t elements = std::int64_t{1} << 21;  // 8 MiB a rank
-  HostMemory memory;
   const Buffer mine(memory, elements * sizeof(float));
   const Buffer all(memory, elements * sizeof(float) * static_cast<std::size_t>(world.size()));
   std::fill_n(static_cast<float*>(mine.data()), elements, 1.0F);
@@ -158,12 +159,15 @@ Machine::Link measured_link(Communicator& world) {
   return link;
 }
 
-Machine::Link link_of(Communicator& world) {
-  if (world.size() > 1) return measured_link(world);
+namespace {
+
+Machine::Link link_of(Communicator& world, Memory& memory) {
+  if (world.size() > 1) return measure_link(world, memory);
   Machine::Link link;
   std::mutex mutex;
   ThreadWorld(2).run([&](Communicator& threads) {
-    const Machine::Link mine = measured_link(threads);
+    HostMemory own;
+    const Machine::Link mine = measure_link(threads, own);
     const std::lock_guard lock(mutex);
     link = mine;
   });
@@ -185,7 +189,7 @@ Machine measure_machine(Communicator& world, Backend& backend, double memory) {
   }
   machine.bandwidth = bandwidth(world, backend);
   machine.op = smallest_op(world, backend);
-  machine.inside = link_of(world);
+  machine.inside = link_of(world, backend.memory());
   machine.across = machine.inside;  // one host is all that can be measured
   machine.hides_gathers = false;    // the ranks' own cores move the bytes
   machine.hides_reduces = false;

@@ -12,4 +12,7 @@ namespace hearth {
 /// use.
 Machine measure_machine(Communicator& world, Backend& backend, double memory);
 
+/// Gathers and sums of 8 MiB a rank between two or more ranks, of tensors in `memory`. Collective.
+Machine::Link measure_link(Communicator& world, Memory& memory);
+
 }  // namespace hearth

@@ -1,7 +1,8 @@
-// What each axis of the mesh costs a step: mpirun -n 2 axes_bench [rounds]. A Llama of 25M parameters in f32, one compute
-// thread a rank, eight microbatches of one row of 256 tokens; meshes take turns, medians. Beside each mesh stands the
-// share of the step that a rank spends in communication (waiting included), the bytes it sends, and how much longer the
-// step takes than that of one rank alone divided by the ranks, while as many such ranks work side by side.
+// What each axis of the mesh costs a step: mpirun -n 2 axes_bench [rounds [tokens]]. A Llama of 25M parameters in f32, one
+// compute thread a rank, eight microbatches of one row of 256 tokens; meshes take turns, medians. Beside each mesh stand
+// how much longer the step takes than that of one rank alone divided by the ranks, while as many such ranks work side by
+// side; what a rank spends in communication, waiting for the other included; what its bytes and calls come to at the
+// rates of the links, measured in the same run; and these.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "kernels/backend.h"
 #include "parallel/mpi.h"
 #include "timed_world.h"
+#include "trainer/machine_measure.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/step.h"
 #include "trainer/weights.h"
@@ -22,10 +24,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t row_tokens = 256;
 constexpr std::int64_t microbatches = 8;
 
-ModelConfig config_of_bench() {
+ModelConfig config_of_bench(std::int64_t row_tokens) {
   ModelConfig config;
   config.vocabulary = 8192;
   config.width = 512;
@@ -38,7 +39,7 @@ ModelConfig config_of_bench() {
   return config;
 }
 
-ListedRows rows_of_bench() {
+ListedRows rows_of_bench(std::int64_t row_tokens) {
   std::vector<Row> rows;
   for (std::int64_t r = 0; r < microbatches; ++r) {
     std::vector<std::int32_t> ids;
@@ -78,14 +79,15 @@ std::vector<Case> cases(int ranks) {
 /// A case that is ready to run.
 class Runner {
  public:
-  Runner(const Case& of, Communicator& world)
+  Runner(const Case& of, std::int64_t row_tokens, MpiSession& session)
       : case_(of),
+        row_tokens_(row_tokens),
         alone_(make_self_communicator()),
-        world_(of.alone ? *alone_ : world, spent_),
-        backend_(make_cpu_backend({.threads = 1})),
+        world_(of.alone ? *alone_ : session.world(), spent_),
+        backend_(make_cpu_backend({.threads = 1, .memory = session.make_memory()})),
         mesh_(world_, of.mesh),
-        model_(config_of_bench(), 0, Init::normal, {.tensor = of.mesh.tensor, .context = of.mesh.context}),
-        rows_(rows_of_bench()),
+        model_(config_of_bench(row_tokens), 0, Init::normal, {.tensor = of.mesh.tensor, .context = of.mesh.context}),
+        rows_(rows_of_bench(row_tokens)),
         on_(model_, mesh_, placed(), backend_->ops(), backend_->memory()),
         stepper_(on_.pipeline, on_.groups, backend_->ops(), backend_->memory(), rows_, {.microbatch_rows = 1}) {
     fill_fresh(on_.groups, 1);
@@ -117,13 +119,14 @@ class Runner {
   PlacedOptions placed() const {
     PlacedOptions options;
     options.zero_stage = case_.zero_stage;
-    options.capacity = row_tokens;
+    options.capacity = row_tokens_;
     options.schedule = case_.schedule;
     options.order = case_.order;
     return options;
   }
 
   Case case_;
+  std::int64_t row_tokens_;
   test::Spent spent_;
   std::unique_ptr<Communicator> alone_;
   test::TimedWorld world_;
@@ -149,9 +152,19 @@ std::uint64_t calls_of(const Traffic& t) {
   return t.sum.calls + t.gather.calls + t.reduce_scatter.calls + t.exchange.calls + t.point.calls;
 }
 
-void run(Communicator& world, int rounds) {
+/// What the counted operations take at the measured rates. A message goes as fast as a gather.
+double seconds_by(const Machine::Link& link, const Traffic& t) {
+  const double summed = static_cast<double>(t.reduce_scatter.bytes);
+  return (static_cast<double>(bytes_of(t)) - summed) / link.gather + summed / link.reduce +
+         static_cast<double>(calls_of(t)) * link.latency;
+}
+
+void run(MpiSession& session, int rounds, std::int64_t row_tokens) {
+  Communicator& world = session.world();
+  const std::shared_ptr<Memory> memory = session.make_memory();
+  const Machine::Link link = measure_link(world, *memory);
   std::vector<std::unique_ptr<Runner>> runners;
-  for (const Case& each : cases(world.size())) runners.push_back(std::make_unique<Runner>(each, world));
+  for (const Case& each : cases(world.size())) runners.push_back(std::make_unique<Runner>(each, row_tokens, session));
   std::vector<std::vector<double>> seconds(runners.size());
   for (int round = 0; round <= rounds; ++round) {  // the first warms up
     for (std::size_t i = 0; i < runners.size(); ++i) {
@@ -160,9 +173,12 @@ void run(Communicator& world, int rounds) {
     }
   }
   if (world.rank() != 0) return;
-  fmt::print("{} ranks of one thread, {} rounds; {}\n", world.size(), rounds, make_cpu_backend({})->description());
-  fmt::print("{:<30} {:>24} {:>9} {:>14} {:>9} {:>7}\n", "mesh", "step ms (least, most)", "over", "communicating",
-             "MB sent", "calls");
+  fmt::print(
+      "{} ranks of one thread, rows of {} tokens, {} rounds; {}; gathers {:.1f} GB/s, sums {:.1f} GB/s, {:.1f} us\n",
+      world.size(), row_tokens, rounds, make_cpu_backend({})->description(), link.gather / 1e9, link.reduce / 1e9,
+      1e6 * link.latency);
+  fmt::print("{:<30} {:>24} {:>9} {:>14} {:>11} {:>9} {:>7}\n", "mesh", "step ms (least, most)", "over",
+             "communicating", "by formula", "MB sent", "calls");
   const double ideal = median(seconds[0]) / world.size();
   for (std::size_t i = 0; i < runners.size(); ++i) {
     Runner& runner = *runners[i];
@@ -172,10 +188,10 @@ void run(Communicator& world, int rounds) {
                               ? 0
                               : ideal_bubble(runner.of().schedule, runner.stages(), 1, static_cast<int>(microbatches));
     const double wanted = runner.of().alone ? median(seconds[0]) : ideal / (1 - bubble);
-    fmt::print("{:<30} {:>8.1f} ({:.1f}, {:.1f}) {:>7.1f} % {:>12.1f} % {:>9.2f} {:>7}{}\n", runner.of().name,
-               1e3 * took, 1e3 * *least, 1e3 * *most, 100 * (took / wanted - 1),
-               100 * median(runner.communication()) / took, static_cast<double>(bytes_of(runner.spent().traffic)) / 1e6,
-               calls_of(runner.spent().traffic),
+    fmt::print("{:<30} {:>8.1f} ({:.1f}, {:.1f}) {:>7.1f} % {:>12.1f} % {:>9.1f} % {:>9.2f} {:>7}{}\n",
+               runner.of().name, 1e3 * took, 1e3 * *least, 1e3 * *most, 100 * (took / wanted - 1),
+               100 * median(runner.communication()) / took, 100 * seconds_by(link, runner.spent().traffic) / took,
+               static_cast<double>(bytes_of(runner.spent().traffic)) / 1e6, calls_of(runner.spent().traffic),
                bubble > 0 ? fmt::format("  (its bubble of {:.1f} % taken off)", 100 * bubble) : "");
   }
 }
@@ -185,6 +201,6 @@ void run(Communicator& world, int rounds) {
 
 int main(int argc, char** argv) {
   hearth::MpiSession session;
-  hearth::run(session.world(), argc > 1 ? std::atoi(argv[1]) : 7);
+  hearth::run(session, argc > 1 ? std::atoi(argv[1]) : 7, argc > 2 ? std::atoi(argv[2]) : 256);
   return 0;
 }
