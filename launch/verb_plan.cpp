@@ -13,6 +13,7 @@
 #include "trainer/machine_measure.h"
 #include "trainer/mesh_plan.h"
 #include "trainer/opened_model.h"
+#include "trainer/plan_json.h"
 #include "trainer/plan_report.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
@@ -166,13 +167,68 @@ std::string as_keys(const PlannedLayout& layout) {
   return text;
 }
 
-void print_heading(const std::string& name, const ModelConfig& config, const PlanRequest& request,
-                   const Machine& machine, int ranks, double memory) {
-  fmt::print("{}: {}, {} parameters, {} layers, width {}, vocabulary {}\n", name, name_of(config.architecture),
-             config.parameters(), config.layers, config.width, config.vocabulary);
+/// What is planned, and on what.
+struct Subject {
+  std::string name;
+  Recipe recipe;
+  ModelConfig config;
+  Machine machine;
+  double memory = 0;  // bytes of a device
+};
+
+void print_heading(const Subject& of, const PlanRequest& request, int ranks) {
+  fmt::print("{}: {}, {} parameters, {} layers, width {}, vocabulary {}\n", of.name, name_of(of.config.architecture),
+             of.config.parameters(), of.config.layers, of.config.width, of.config.vocabulary);
   fmt::print("a step: {} rows of {} tokens in {} microbatches, {}; {} x {}, {} each\n\n", request.rows,
-             request.row_tokens, request.microbatches(), name_of(request.compute), ranks, machine.name,
-             bytes_text(memory));
+             request.row_tokens, request.microbatches(), name_of(request.compute), ranks, of.machine.name,
+             bytes_text(of.memory));
+}
+
+void print_json(const Subject& of, const PlanRequest& request, Planner& planner, const std::vector<MeshPlan>& plans) {
+  nlohmann::ordered_json json = {{"model", of.name},
+                                 {"architecture", name_of(of.config.architecture)},
+                                 {"parameters", of.config.parameters()},
+                                 {"machine", of.machine.name},
+                                 {"device_bytes", of.memory},
+                                 {"dtype", name_of(request.compute)},
+                                 {"rows", request.rows},
+                                 {"row_tokens", request.row_tokens},
+                                 {"microbatches", request.microbatches()},
+                                 {"meshes", nlohmann::ordered_json::array()}};
+  for (const MeshPlan& plan : plans) json["meshes"].push_back(mesh_json(planner, plan, of.machine));
+  fmt::print("{}\n", json.dump(1));
+}
+
+void show_all(const Subject& of, int ranks, const Options& options, const Environment& environment) {
+  const PlanRequest request = request_of(of.recipe, of.config, rows_of(of.recipe, ranks), environment);
+  Planner planner(of.config, request, of.machine, of.memory);
+  const std::vector<MeshPlan> plans = planner.all(ranks);
+  if (options.has("json")) return print_json(of, request, planner, plans);
+  print_heading(of, request, ranks);
+  std::fputs(mesh_list(plans, options.has("all") ? 0 : 10).c_str(), stdout);
+  if (!plans.front().refusal.empty()) return;
+  const std::string keys = as_keys(plans.front().layout);
+  fmt::print("\n{}", keys.empty() ? "the first needs no keys\n" : "the first, as keys of a recipe:\n" + keys);
+}
+
+MeshShape mesh_of(const Recipe& recipe) {
+  const auto axis = [](std::int64_t size) { return static_cast<int>(size); };
+  return {.pipe = axis(recipe.parallel.pipeline_parallel_size),
+          .context = axis(recipe.parallel.context_parallel_size),
+          .tensor = axis(recipe.parallel.tensor_parallel_size)};
+}
+
+void show_one(const Subject& of, const Options& options, const Environment& environment) {
+  const MeshShape mesh = options.has("mesh") ? mesh_named(options.text("mesh")) : mesh_of(of.recipe);
+  // A recipe's step has as many rows as a run on this mesh would make of it; a model alone, one for each device.
+  const int microbatches = is_config(of.name) ? mesh.ranks() : mesh.data;
+  PlanRequest request = request_of(of.recipe, of.config, rows_of(of.recipe, microbatches), environment);
+  settle(request, of.recipe, mesh);
+  Planner planner(of.config, request, of.machine, of.memory);
+  const MeshPlan plan = planner.plan(mesh);
+  if (options.has("json")) return print_json(of, request, planner, {plan});
+  print_heading(of, request, mesh.ranks());
+  std::fputs(mesh_report(planner, plan, of.machine, of.memory).c_str(), stdout);
 }
 
 }  // namespace
@@ -184,7 +240,7 @@ int verb_plan(const Words& words, Environment& environment) {
       "mesh", po::value<std::string>(), "one mesh: pipe=P,data=D,context=C,tensor=T; what is left out is 1")(
       "machine", po::value<std::string>(), "h100 (default), h200, host, or a file")(
       "device-memory", po::value<double>(), "GiB of one device; the machine's otherwise")(
-      "all", "every mesh, not only the fastest, and every reason")(
+      "all", "every mesh, not only the fastest, and every reason")("json", "every number of every mesh, for programs")(
       "set", po::value<Words>()->composing(), "key=value: replaces a key of the recipe")("measure",
                                                                                          "measure this host instead");
   if (!options.parse(words)) return 0;
@@ -192,38 +248,17 @@ int verb_plan(const Words& words, Environment& environment) {
   come_alone("plan", environment);
   if (options.has("ranks") && options.has("mesh")) fail(Kind::usage, "plan takes one of --ranks and --mesh");
 
-  const std::string name = options.text("RECIPE");
-  const Recipe recipe = recipe_of(name, options.has("set") ? options.as<Words>("set") : Words());
-  const ModelConfig config = config_of(recipe);
-  const Machine machine = read_machine(machine_file(options.has("machine") ? options.text("machine") : "h100"));
-  double memory = machine.memory;
-  if (options.has("device-memory")) memory = options.as<double>("device-memory") * 1073741824.0;
-  if (!(memory > 0)) fail(Kind::usage, "--device-memory: a positive number of GiB is expected");
-
+  const Words sets = options.has("set") ? options.as<Words>("set") : Words();
+  Subject of = {options.text("RECIPE"), recipe_of(options.text("RECIPE"), sets)};
+  of.config = config_of(of.recipe);
+  of.machine = read_machine(machine_file(options.has("machine") ? options.text("machine") : "h100"));
+  of.memory = options.has("device-memory") ? options.as<double>("device-memory") * 1073741824.0 : of.machine.memory;
+  if (!(of.memory > 0)) fail(Kind::usage, "--device-memory: a positive number of GiB is expected");
   if (options.has("ranks")) {
-    const int ranks = size_of_option(options.text("ranks"), "--ranks");
-    const PlanRequest request = request_of(recipe, config, rows_of(recipe, ranks), environment);
-    print_heading(name, config, request, machine, ranks, memory);
-    Planner planner(config, request, machine, memory);
-    const std::vector<MeshPlan> plans = planner.all(ranks);
-    std::fputs(mesh_list(plans, options.has("all") ? 0 : 10).c_str(), stdout);
-    if (!plans.front().refusal.empty()) return 0;
-    const std::string keys = as_keys(plans.front().layout);
-    fmt::print("\n{}", keys.empty() ? "the first needs no keys\n" : "the first, as keys of a recipe:\n" + keys);
-    return 0;
+    show_all(of, size_of_option(options.text("ranks"), "--ranks"), options, environment);
+  } else {
+    show_one(of, options, environment);
   }
-  const auto axis = [](std::int64_t size) { return static_cast<int>(size); };
-  const MeshShape mesh = options.has("mesh") ? mesh_named(options.text("mesh"))
-                                             : MeshShape{.pipe = axis(recipe.parallel.pipeline_parallel_size),
-                                                         .context = axis(recipe.parallel.context_parallel_size),
-                                                         .tensor = axis(recipe.parallel.tensor_parallel_size)};
-  // A recipe's step has as many rows as a run on this mesh would make of it; a model alone, one for each device.
-  const int microbatches = is_config(name) ? mesh.ranks() : mesh.data;
-  PlanRequest request = request_of(recipe, config, rows_of(recipe, microbatches), environment);
-  settle(request, recipe, mesh);
-  print_heading(name, config, request, machine, mesh.ranks(), memory);
-  Planner planner(config, request, machine, memory);
-  std::fputs(mesh_report(planner, planner.plan(mesh), machine, memory).c_str(), stdout);
   return 0;
 }
 

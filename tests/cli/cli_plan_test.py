@@ -30,7 +30,6 @@ class Recipes(cli.CliTest):
         self.assertIn("data 4: ZeRO 2", answer.out, answer)
         self.assertIn("data x context: gradients, norm", answer.out, answer)
 
-
     def test_the_mesh_of_the_recipe(self):
         recipe = self.recipe(pipeline_parallel_size=2, pipeline_schedule="interleaved", global_batch_size=4,
                              per_device_train_batch_size=1, sum_order="fast")
@@ -88,6 +87,72 @@ class Configs(cli.CliTest):
         mixture = self.write("moe.json", json.dumps({**LLAMA_8B, "model_type": "qwen3_moe",
                                                      "architectures": ["Qwen3MoeForCausalLM"]}))
         self.refused(3, "mixtures of experts are not there yet", "plan", mixture)
+
+
+HOST = """name: test
+device: cpu
+memory: 1e10
+runtime: 0
+peaks: {f32: 1e11, bf16: 1e11}
+products: {f32: 1e11, bf16: 1e11}
+attention:
+  f32: {forward: 1e11, backward: 1e11, half_forward: 100, half_backward: 100}
+  bf16: {forward: 1e11, backward: 1e11, half_forward: 100, half_backward: 100}
+bandwidth: 1e10
+op: 1e-6
+node: 8
+links:
+  inside: {gather: 1e10, reduce: 1e10, latency: 1e-6}
+  across: {gather: 1e10, reduce: 1e10, latency: 1e-6}
+hides: {gathers: false, reduces: false}
+"""
+
+MESHES = [{"data": 1}, {"data": 2}, {"data": 4, "zero_stage": 2}, {"tensor": 2}, {"context": 2},
+          {"pipe": 2, "pipeline_schedule": "zero_bubble"}, {"pipe": 2, "data": 2, "pipeline_schedule": "interleaved"},
+          {"data": 2, "tensor": 2, "gradient_checkpointing": 1}, {"context": 2, "tensor": 2, "zero_stage": 1},
+          {"pipe": 2, "tensor": 2, "dtype": "bf16"}, {"pipe": 2, "data": 2, "tensor": 2, "zero_stage": 3}]
+
+
+class Runs(cli.CliTest):
+    def test_the_peak_of_a_run_is_what_was_planned(self):
+        """The first rank's, of two steps whose rows are full: within 3 %."""
+        self.write("host.yaml", HOST)
+        errors = {}
+        for number, mesh in enumerate(MESHES):
+            sizes = {axis: mesh.get(axis, 1) for axis in ("pipe", "data", "context", "tensor")}
+            keys = {key: value for key, value in mesh.items() if key not in sizes}
+            for axis, key in (("pipe", "pipeline_parallel_size"), ("context", "context_parallel_size"),
+                              ("tensor", "tensor_parallel_size")):
+                keys[key] = sizes[axis]
+            recipe = self.recipe(cutoff_len=128, global_batch_size=8, max_steps=2, save_steps=2, threads_per_rank=1,
+                                 output_dir=f"run{number}", **keys)
+            words = ",".join(f"{axis}={size}" for axis, size in sizes.items())
+            answer = self.good("plan", recipe, "--mesh", words, "--machine", "host", "--json")
+            [plan] = json.loads(answer.out)["meshes"]
+            self.assertIsNone(plan["refusal"], answer)
+            self.good("train", recipe, "--progress", "none", ranks=plan["ranks"])
+            log = (self.folder / f"run{number}/trainer_log.jsonl").read_text().splitlines()
+            peak = max(json.loads(line).get("peak_memory", 0) for line in log) * 2**30
+            errors[words] = plan["stages"][0]["together"] / peak - 1
+            print(f"{words:<36} {keys}: planned {plan['stages'][0]['together']}, peak {peak:.0f}, "
+                  f"{100 * errors[words]:+.3f} %")
+        print(f"largest error {100 * max(map(abs, errors.values())):.3f} % of 3 % on {len(errors)} meshes")
+        for mesh, error in errors.items():
+            self.assertLessEqual(abs(error), 0.03, mesh)
+
+    def test_every_number_for_programs(self):
+        answer = self.good("plan", self.write("config.json", json.dumps(LLAMA_8B)), "--ranks", "16", "--json")
+        plan = json.loads(answer.out)
+        self.assertEqual(plan["parameters"], 8030261248)
+        self.assertEqual(len(plan["meshes"]), 35)
+        good = [mesh for mesh in plan["meshes"] if mesh["refusal"] is None]
+        self.assertEqual([m["step_seconds"] for m in good], sorted(m["step_seconds"] for m in good))
+        for mesh in good:
+            self.assertEqual(len(mesh["stages"]), mesh["mesh"]["pipe"])
+            self.assertAlmostEqual(sum(mesh["seconds"].values()) / mesh["step_seconds"], 1, 3)
+            for stage in mesh["stages"]:
+                self.assertEqual(sum(stage["memory"].values()) + stage["runtime"], stage["together"])
+                self.assertLessEqual(stage["together"], plan["device_bytes"])
 
 
 class Measured(cli.CliTest):
