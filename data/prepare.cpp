@@ -25,6 +25,9 @@ struct Loaded {
     return fmt::format("{}, line {}",
                        file < sources.files.size() ? sources.files[file].path.string() : "an unknown file", row.line);
   }
+  std::string place(std::int64_t document) const {
+    return place(BadRow{store->file(document), store->line(document), "", ""});
+  }
 };
 
 Loaded load(Sources sources, const DataOptions& options, const Encoder* encoder, const Together& together) {
@@ -130,16 +133,32 @@ Dataset finished(const Loaded& loaded, Chosen& chosen, const DataOptions& option
   return dataset;
 }
 
-void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::int64_t untrained,
+/// The first of the rows that have no trained token, a line each with its place.
+std::string untrained_rows(const Loaded& loaded, const std::vector<LeftOut>& left_out, std::int64_t& most) {
+  std::string lines;
+  for (const LeftOut& one : left_out) {
+    if (one.reason != no_trained_token || most == 0) continue;
+    --most;
+    lines += fmt::format("\n  {}: {}", loaded.place(one.piece.document), one.reason);
+  }
+  return lines;
+}
+
+/// `sets`: what became of these rows.
+void refuse_bad_rows(const Loaded& loaded, const DataOptions& options, std::initializer_list<const Chosen*> sets,
                      const std::string& side_file) {
-  const std::int64_t bad = loaded.store->bad_rows() + untrained;
+  std::int64_t bad = loaded.store->bad_rows();
+  for (const Chosen* set : sets) bad += set->untrained;
   if (bad == 0) return;
   const bool dropped = options.bad_rows == BadRows::drop;
   if (dropped && bad <= *options.bad_rows_limit) return;
   std::string first;
-  for (const BadRow& row : loaded.store->first_bad_rows(5))
+  std::int64_t most = 5;
+  for (const BadRow& row : loaded.store->first_bad_rows(static_cast<std::size_t>(most))) {
     first += fmt::format("\n  {}: {}: {}", loaded.place(row), row.reason, row.detail);
-  if (untrained > 0) first += fmt::format("\n  rows with no trained token: {}", untrained);
+    --most;
+  }
+  for (const Chosen* set : sets) first += untrained_rows(loaded, set->left_out, most);
   const std::string rows = bad == 1 ? "1 row" : fmt::format("{} rows", bad);
   if (!options.by_recipe) {
     fail(Kind::data, "{} cannot be used{}:{}\nMend {}", rows, bad > 5 ? ", the first of them" : "", first,
@@ -164,20 +183,55 @@ void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
   }
 }
 
-std::string names_of(const std::vector<DatasetSource>& datasets) {
-  std::string names;
-  for (const DatasetSource& one : datasets) names += (names.empty() ? "" : ", ") + one.path;
-  return names;
+std::string counted(std::int64_t number, const char* what) {
+  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
-void refuse_empty(const Loaded& loaded) {
+/// What was looked for, and what was there: a line for each dataset.
+std::string found_in(const Loaded& loaded) {
+  std::string lines;
+  std::size_t dataset = 0;
+  for (const ReadCounts& read : read_counts(loaded.sources, *loaded.store)) {
+    std::uint64_t bytes = 0;
+    for (const SourceFile& file : loaded.sources.files) {
+      if (file.dataset == static_cast<int>(dataset)) bytes += file.bytes;
+    }
+    ++dataset;
+    lines += fmt::format("\n  {}: {}, {}", read.path, counted(read.files, "file"),
+                         bytes == 0 ? "all of them empty" : counted(static_cast<std::int64_t>(bytes), "byte"));
+    if (read.counts.blank_lines > 0) lines += ", " + counted(read.counts.blank_lines, "blank line");
+    for (const auto& [reason, rows] : read.counts.bad)
+      lines += fmt::format(", {} ({})", counted(rows, "bad row"), reason);
+    for (const auto& [ending, files] : read.notes.skipped)
+      lines += fmt::format(", {} not read ({})", counted(files, "file"), ending);
+  }
+  return lines;
+}
+
+void refuse_empty(const Loaded& loaded, const char* key, const std::string& side_file) {
   if (loaded.store->documents() > 0) return;
-  fail(Kind::data, "the corpus is empty: no usable row in {}", names_of(loaded.sources.datasets));
+  const std::string listed = side_file.empty() ? "" : fmt::format(" (bad rows are listed in {})", side_file);
+  fail(Kind::data,
+       "the corpus is empty: no usable row in{}\nWrite texts or rows into these files, or name others in {}{}",
+       found_in(loaded), key, listed);
 }
 
-void refuse_nothing_left(const SetCounts& set, const char* purpose) {
-  if (set.pieces == 0)
-    fail(Kind::data, "no row is left for {}: {} documents were given, all were left out", purpose, set.documents);
+/// What helps against rows that were left out for a reason.
+std::string remedy_for(const std::string& reason) {
+  if (reason == "longer than cutoff_len") return "raise cutoff_len, or say overflow: truncate or split";
+  return "a row needs a token behind its first one that is trained: a completion, labels other than -100, a text of "
+         "two "
+         "tokens";
+}
+
+void refuse_nothing_left(const SetCounts& set, const char* purpose, const std::string& side_file) {
+  if (set.pieces > 0) return;
+  std::string reasons;
+  for (const auto& [reason, lost] : set.dropped)
+    reasons += fmt::format("\n  {}: {}; {}", counted(lost.rows, "row"), reason, remedy_for(reason));
+  fail(Kind::data, "no row is left for {}: of {} every one was left out:{}{}", purpose,
+       counted(set.documents, "document"), reasons,
+       side_file.empty() ? "" : fmt::format("\nAll of them are listed in {}", side_file));
 }
 
 void refuse_short(const SetCounts& train, const DataOptions& options) {
@@ -252,12 +306,16 @@ class Draft {
   }
 
   void refuse(const std::string& side_file) const {
-    refuse_bad_rows(data_, options_, train_.untrained + (other_eval_ ? 0 : eval_.untrained), side_file);
-    if (other_eval_) refuse_bad_rows(eval_data_, options_, eval_.untrained, side_file);
-    refuse_empty(data_);
-    refuse_empty(eval_data_);
-    refuse_nothing_left(train_.counts, "training");
-    if (has_eval()) refuse_nothing_left(eval_.counts, "evaluation");
+    if (other_eval_) {
+      refuse_bad_rows(data_, options_, {&train_}, side_file);
+      refuse_bad_rows(eval_data_, options_, {&eval_}, side_file);
+    } else {
+      refuse_bad_rows(data_, options_, {&train_, &eval_}, side_file);
+    }
+    refuse_empty(data_, "datasets", side_file);
+    refuse_empty(eval_data_, "eval_dataset", side_file);
+    refuse_nothing_left(train_.counts, "training", side_file);
+    if (has_eval()) refuse_nothing_left(eval_.counts, "evaluation", side_file);
     refuse_short(train_.counts, options_);
   }
 

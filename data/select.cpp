@@ -95,7 +95,7 @@ class Selector {
   }
 
   void untrained(const Piece& piece) {
-    drop(piece, "no trained token");
+    drop(piece, no_trained_token);
     ++selection_.untrained;
   }
 

@@ -9,6 +9,9 @@
 
 namespace hearth {
 
+/// The reason that rows with nothing to train on are counted and listed by: such a row is a bad row.
+constexpr const char* no_trained_token = "no trained token";
+
 /// A document, or a piece of one, that did not stay as it was.
 struct LeftOut {
   Piece piece;

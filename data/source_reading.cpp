@@ -31,9 +31,11 @@ std::string list_of(const std::vector<Format>& formats) {
 /// The format of a file's rows: that of its first row that is a JSON object, among the first hundred lines.
 Format detect(const Path& path, Container container, const Columns& columns) {
   LineReader lines(path, container);
+  bool blank = true;
   while (lines.number() < 100 && lines.next()) {
     std::string_view line = lines.line();
     if (lines.number() == 1 && line.starts_with(byte_order_mark)) line.remove_prefix(byte_order_mark.size());
+    blank = blank && is_blank(line);
     const auto keys = is_blank(line) ? std::nullopt : keys_of(line, columns);
     if (!keys) continue;
     const std::vector<Format> fit = formats_that_fit(*keys);
@@ -54,7 +56,7 @@ Format detect(const Path& path, Container container, const Columns& columns) {
          "`columns:`, for example columns: {{prompt: question, completion: answer}}",
          path.string(), lines.number(), seen.empty() ? "(none)" : seen);
   }
-  if (lines.number() == 0) return Format::text;  // an empty file has no rows of any format
+  if (blank && !lines.next()) return Format::text;  // an empty file has no rows of any format
   fail(Kind::data, "{}: none of the first {} lines is a JSON object, so the format of its rows cannot be told",
        path.string(), lines.number());
 }

@@ -122,6 +122,14 @@ void check_request(const DatasetSource& source) {
 
 }  // namespace
 
+void check_sources(const std::vector<DatasetSource>& datasets) {
+  for (const DatasetSource& source : datasets) {
+    check_request(source);
+    SourceNotes notes;
+    files_of(source, notes);
+  }
+}
+
 Sources find_sources(const std::vector<DatasetSource>& datasets, const Together& together) {
   Sources sources;
   sources.datasets = datasets;

@@ -52,4 +52,7 @@ struct Sources {
 /// the parts do not see the same files.
 Sources find_sources(const std::vector<DatasetSource>& datasets, const Together& together = {});
 
+/// The refusals of find_sources that need nothing but the names of files: no file is read.
+void check_sources(const std::vector<DatasetSource>& datasets);
+
 }  // namespace hearth

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "data_test/support.h"
 
@@ -13,6 +14,19 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
+
+/// "FILE:LINE" of each entry of a side file.
+std::vector<std::string> places_in(const std::string& side) {
+  std::vector<std::string> places;
+  std::istringstream lines(side);
+  for (std::string line; std::getline(lines, line);) {
+    const auto entry = nlohmann::json::parse(line);
+    places.push_back(fmt::format("{}:{}", Path(entry.at("file").get<std::string>()).filename().string(),
+                                 entry.at("line").get<std::int64_t>()));
+  }
+  return places;
+}
 
 TEST(Prepare, AWrappedCorpusIsCutEveryCutoffLenAndNoTargetIsLost) {
   Work work("a.jsonl", "{\"text\": \"abcdef\"}\n{\"text\": \"xy\"}\n");  // 1 a b c d e f 2 | 1 x y 2
@@ -127,13 +141,15 @@ TEST(Prepare, TruncationThatLeavesNothingTrainedIsRefusedOrCounted) {
   work.options.overflow = Overflow::truncate;
   work.options.cutoff_len = 8;
   EXPECT_THAT(work.refused(Kind::data),
-              testing::AllOf(HasSubstr("1 row cannot be used"), HasSubstr("rows with no trained token: 1"),
+              testing::AllOf(HasSubstr("1 row cannot be used"), HasSubstr("a.jsonl, line 1: no trained token"),
                              HasSubstr("bad_rows: drop")));
   work.options.bad_rows = BadRows::drop;
   work.options.bad_rows_limit = 1;
   const Prepared prepared = work.run();
   EXPECT_EQ(prepared.train.rows(), 1);
   EXPECT_EQ(prepared.counts.train.dropped.at("no trained token").rows, 1);
+  // "truncated", and then dropped: both with their place.
+  EXPECT_EQ(places_in(work.side()), (std::vector<std::string>{"a.jsonl:1", "a.jsonl:1"}));
   EXPECT_THAT(work.side(), HasSubstr("no trained token"));
 }
 
@@ -141,7 +157,53 @@ TEST(Prepare, RowsWithoutAnyTrainedLabelAreRefused) {
   Work work("a.jsonl",
             "{\"input_ids\": [5, 6], \"labels\": [-100, -100]}\n{\"input_ids\": [7]}\n{\"input_ids\": [7, 8], "
             "\"labels\": [7, -100]}\n{\"input_ids\": [7, 8]}\n");
-  EXPECT_THAT(work.refused(Kind::data), HasSubstr("rows with no trained token: 3"));
+  EXPECT_THAT(
+      work.refused(Kind::data),
+      testing::AllOf(HasSubstr("a.jsonl, line 1: no trained token"), HasSubstr("a.jsonl, line 2: no trained token"),
+                     HasSubstr("a.jsonl, line 3: no trained token"), Not(HasSubstr("line 4"))));
+  EXPECT_EQ(places_in(work.side()), (std::vector<std::string>{"a.jsonl:1", "a.jsonl:2", "a.jsonl:3"}));
+  // In two files, some held out: still every one of them by its place.
+  Work two("d/a.jsonl", "{\"input_ids\": [5, 6]}\n{\"input_ids\": [7]}\n");
+  two.add("d/b.jsonl",
+          "{\"input_ids\": [5, 6]}\n\n{\"input_ids\": [5, 6]}\n{\"input_ids\": [7]}\n{\"input_ids\": [8]}\n");
+  two.use((two.folder.path() / "data/d").string());
+  two.options.val_size = 2;
+  EXPECT_THAT(
+      two.refused(Kind::data),
+      testing::AllOf(HasSubstr("3 rows cannot be used"), HasSubstr("a.jsonl, line 2: no trained token"),
+                     HasSubstr("b.jsonl, line 4: no trained token"), HasSubstr("b.jsonl, line 5: no trained token")));
+  EXPECT_THAT(places_in(two.side()), testing::UnorderedElementsAre("a.jsonl:2", "b.jsonl:4", "b.jsonl:5"));
+}
+
+TEST(Prepare, ACorpusWithNothingInItSaysWhatWasLookedAt) {
+  Work empty("d/a.jsonl", "");
+  empty.add("d/b.jsonl", "");
+  empty.add("d/notes.pdf.bak", "x");
+  empty.use((empty.folder.path() / "data/d").string());
+  EXPECT_THAT(empty.refused(Kind::data),
+              testing::AllOf(HasSubstr("the corpus is empty"), HasSubstr("/d: 2 files, all of them empty"),
+                             HasSubstr("1 file not read (.bak)"), HasSubstr("name others in datasets")));
+  Work blank("a.jsonl", "\n  \n\n");
+  EXPECT_THAT(blank.refused(Kind::data),
+              testing::AllOf(HasSubstr("a.jsonl: 1 file, 5 bytes, 3 blank lines"), HasSubstr("the corpus is empty")));
+  Work bad("a.jsonl", "{\"text\": \"\"}\n{\"text\": 5}\n{\"text\": \"\"}\n");
+  bad.options.bad_rows = BadRows::drop;
+  bad.options.bad_rows_limit = 3;
+  EXPECT_THAT(bad.refused(Kind::data),
+              testing::AllOf(HasSubstr("2 bad rows (empty row)"), HasSubstr("1 bad row (column of another kind)"),
+                             HasSubstr("left_out_rows.jsonl")));
+}
+
+TEST(Prepare, WhereEveryRowIsDroppedItSaysWhy) {
+  Work work("a.jsonl", "{\"input_ids\": [5, 6, 7, 8]}\n{\"input_ids\": [7]}\n{\"input_ids\": [5, 6, 7]}\n");
+  work.options.cutoff_len = 2;
+  work.options.overflow = Overflow::drop;
+  work.options.bad_rows = BadRows::drop;
+  work.options.bad_rows_limit = 1;
+  EXPECT_THAT(work.refused(Kind::data),
+              testing::AllOf(HasSubstr("no row is left for training: of 3 documents every one was left out"),
+                             HasSubstr("2 rows: longer than cutoff_len; raise cutoff_len"),
+                             HasSubstr("1 row: no trained token; a row needs"), HasSubstr("left_out_rows.jsonl")));
 }
 
 TEST(Prepare, BadRowsStopUnlessDroppedWithinALimit) {
@@ -181,7 +243,7 @@ TEST(Prepare, TextThatIsNotUtf8IsRefused) {
 
 TEST(Prepare, EmptyAndTooShortCorporaAreRefused) {
   Work empty("a.jsonl", "\n\n");
-  EXPECT_THAT(empty.refused(Kind::data), HasSubstr("the format of its rows cannot be told"));
+  EXPECT_THAT(empty.refused(Kind::data), HasSubstr("the corpus is empty"));
   Work nothing("a.jsonl", "");
   EXPECT_THAT(nothing.refused(Kind::data), testing::AllOf(HasSubstr("the corpus is empty"), HasSubstr("a.jsonl")));
   Work little("a.txt", "abc");
