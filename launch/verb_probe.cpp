@@ -96,12 +96,20 @@ Input read_input(const Path& path, std::int64_t vocabulary) {
   return input;
 }
 
+std::string no_target(const std::string& file) {
+  return fmt::format(
+      "{} has no token that is to be predicted, so there is no loss: that takes a document of two tokens, and labels "
+      "other "
+      "than -100 behind its first",
+      file);
+}
+
 void write_output(const Path& path, const Input& input, const Probed& probed, const Transformer& model) {
   std::vector<hf::TensorPlan> plans;
   auto logits_dims = input.dims;
   logits_dims.push_back(static_cast<std::uint64_t>(model.config().vocabulary));
   plans.push_back({"logits", hf::Stored::f32, logits_dims});
-  plans.push_back({"loss", hf::Stored::f64, {1}});
+  if (probed.loss) plans.push_back({"loss", hf::Stored::f64, {1}});
   std::map<std::string, const std::vector<float>*> gradients;
   for (const Parameter& parameter : model.parameters()) {
     const auto found = probed.gradients.find(parameter.name);
@@ -114,7 +122,7 @@ void write_output(const Path& path, const Input& input, const Probed& probed, co
   hf::SafetensorsWriter writer(path, std::move(plans));
   for (const hf::TensorPlan& plan : writer.order()) {
     if (plan.name == "loss") {
-      writer.append(&probed.loss, sizeof probed.loss);
+      writer.append(&*probed.loss, sizeof *probed.loss);
     } else if (plan.name == "logits") {
       for (const auto& row : probed.logits) writer.append_f32(row.data(), row.size());
     } else {
@@ -130,9 +138,9 @@ int verb_probe(const Words& words, Environment& environment) {
   Options options(
       "probe MODEL --input X.safetensors --output Y.safetensors [--gradients] [--set key=value ...]",
       "X holds input_ids (B, S), or (T) with document_starts, and optionally labels (not shifted, -100: none); Y gets\n"
-      "logits (f32), loss (f64, mean over the valid targets) and with --gradients gradient.NAME under the checkpoint's "
-      "own\n"
-      "names. Runs alone or under mpirun.\n" +
+      "logits (f32), loss (f64, mean over the valid targets, if there are any) and with --gradients gradient.NAME "
+      "under\n"
+      "the checkpoint's own names. Runs alone or under mpirun.\n" +
           std::string(settings_text),
       {"MODEL"});
   options.add()("input,i", po::value<std::string>(), "the tokens")(
@@ -152,6 +160,10 @@ int verb_probe(const Words& words, Environment& environment) {
   Input input;
   all_or_none(together, [&] { input = read_input(options.text("input"), opened.config().vocabulary); });
   const ListedRows rows(input.rows);
+  if (load.trainable && targets_of(rows) == 0) {
+    fail_everywhere(Kind::data, "{}, so there are no gradients either: give such a token, or leave out --gradients",
+                    no_target(options.text("input")));
+  }
   load.capacity = capacity_for(rows, 1);
   if (load.capacity > opened.config().max_positions) {
     fail_everywhere(Kind::data, "{}: rows of {} tokens, and the model reads at most {}", options.text("input"),
@@ -162,8 +174,12 @@ int verb_probe(const Words& words, Environment& environment) {
   all_or_none(together, [&] {
     if (world.first()) write_output(output, input, probed, model.transformer);
   });
-  if (world.first()) {
-    fmt::print("{}: {} row(s), loss {:.8g}\n", options.text("output"), rows.count(), probed.loss);
+  if (!world.first()) return 0;
+  if (probed.loss) {
+    fmt::print("{}: {} row(s), loss {:.8g}\n", output, rows.count(), *probed.loss);
+  } else {
+    fmt::print("{}: {} row(s), logits only\n", output, rows.count());
+    fmt::print(stderr, "note: {}\n", no_target(options.text("input")));
   }
   return 0;
 }

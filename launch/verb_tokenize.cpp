@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/utf8.h"
+#include "data/row.h"
 #include "data/tokenizer/tokenizer.h"
 #include "launch/options.h"
 
@@ -28,14 +28,21 @@ std::vector<std::int32_t> timed(const Tokenizer& tokenizer, std::string_view tex
   return ids;
 }
 
+/// The same words as `prepare` has for it. `text` begins at that line and byte of the file.
+void refuse_not_utf8(const Path& from, std::string_view text, std::uint64_t line, std::uint64_t offset) {
+  const auto complaint = utf8_complaint(text, line, offset);
+  if (complaint) fail(Kind::data, "{}: {}: {}", from.string(), complaint->reason, complaint->detail);
+}
+
 void rows(const Tokenizer& tokenizer, const Path& from, Special special, OutFile& out, Spent& spent) {
   const std::string all = read_text(from);
   std::size_t number = 0;
   for (std::size_t at = 0; at < all.size();) {
     const std::size_t end = std::min(all.find('\n', at), all.size());
     const std::string_view line(all.data() + at, end - at);
-    at = end + 1;
     ++number;
+    refuse_not_utf8(from, line, number, at);
+    at = end + 1;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const auto row = nlohmann::json::parse(line, nullptr, false);
     if (!row.is_object() || !row.contains("text") || !row["text"].is_string()) {
@@ -51,7 +58,7 @@ void rows(const Tokenizer& tokenizer, const Path& from, Special special, OutFile
 
 void whole(const Tokenizer& tokenizer, const Path& from, Special special, OutFile& out, Spent& spent) {
   const std::string text = read_text(from);
-  if (const auto at = first_invalid_utf8(text)) fail(Kind::data, "{} is not UTF-8 (byte {})", from.string(), *at);
+  refuse_not_utf8(from, text, 1, 0);
   const auto ids = timed(tokenizer, text, special, spent);
   out.write(ids.data(),
             ids.size() * sizeof(std::int32_t));  // ids are not negative: the same bytes as u32, little-endian

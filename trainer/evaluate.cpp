@@ -26,8 +26,7 @@ double mean_loss(Pipeline& pipeline, const Rows& rows) {
                       double& sum = sums[static_cast<std::size_t>(row_of(m))];
                       for (const float loss : losses.span<float>()) sum += static_cast<double>(loss);
                     });
-  std::int64_t targets = 0;
-  for (std::int64_t row = 0; row < rows.count(); ++row) targets += rows.trained(row);
+  const std::int64_t targets = targets_of(rows);
   require(targets > 0, "a mean loss is over at least one target");
   add_up(pipeline.mesh(), Tensor(sums.data(), Dtype::f64, {rows.count()}));
   return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(targets);

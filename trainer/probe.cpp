@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <numeric>
 
 #include "trainer/evaluate.h"
@@ -72,11 +71,11 @@ std::vector<float> logits_of(Pipeline& pipeline, const Rows& rows, std::int64_t 
 namespace {
 
 /// Mean loss over all rows, and with `backward` the gradients of it on their owners, but for finish().
-double loss_of(Pipeline& pipeline, const Rows& rows, bool backward) {
+std::optional<double> loss_of(Pipeline& pipeline, const Rows& rows, bool backward) {
   Communicator& data = pipeline.mesh().along(Axis::data);
-  std::int64_t trained = 0;
-  for (std::int64_t row = 0; row < rows.count(); ++row) trained += rows.trained(row);
-  const float weight = trained == 0 ? 0.0F : static_cast<float>(1.0 / static_cast<double>(trained));
+  const std::int64_t trained = targets_of(rows);
+  if (trained == 0) return std::nullopt;
+  const auto weight = static_cast<float>(1.0 / static_cast<double>(trained));
   std::vector<double> sums(static_cast<std::size_t>(rows.count()), 0.0);
   const auto row_of = [&](std::int64_t m) { return m * data.size() + data.rank(); };
   const Pipeline::Source source = [&](std::int64_t m) -> std::optional<Documents> {
@@ -90,13 +89,13 @@ double loss_of(Pipeline& pipeline, const Rows& rows, bool backward) {
   const std::int64_t rounds = (rows.count() + data.size() - 1) / data.size();
   backward ? pipeline.run(rounds, source, take) : pipeline.evaluate(rounds, source, take);
   add_up(pipeline.mesh(), Tensor(sums.data(), Dtype::f64, {rows.count()}));
-  return trained == 0 ? std::numeric_limits<double>::quiet_NaN()
-                      : std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(trained);
+  return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(trained);
 }
 
 }  // namespace
 
 Probed probe(Pipeline& pipeline, Groups& groups, const Rows& rows, const ProbeOptions& options) {
+  require(!options.gradients || targets_of(rows) > 0, "gradients are those of a loss over at least one target");
   Probed result;
   for (std::int64_t row = 0; row < rows.count(); ++row) {
     std::vector<float> logits = logits_of(pipeline, rows, row);

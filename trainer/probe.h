@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,13 +19,13 @@ struct ProbeOptions {
 };
 
 struct Probed {
-  double loss = 0;                                      // mean over the valid targets of all rows; NaN without any
+  std::optional<double> loss;                           // mean over the valid targets of all rows; nothing without any
   std::vector<std::vector<float>> logits;               // by row: (T, V), on the first rank only
   std::map<std::string, std::vector<float>> gradients;  // by hearth's names, on the first rank only; a tied weight once
 };
 
 /// Runs every row as a microbatch of its own, shared out over the data axis. Collective; the groups' gradients are
-/// reset.
+/// reset. REQUIRES: at least one target where gradients are asked for.
 Probed probe(Pipeline& pipeline, Groups& groups, const Rows& rows, const ProbeOptions& options);
 
 /// The logits of one row, (T, V), on the first rank only. Collective.

@@ -9,6 +9,12 @@ std::int64_t ListedRows::trained(std::int64_t row) const {
   return std::count_if(targets.begin(), targets.end(), [](std::int32_t target) { return target >= 0; });
 }
 
+std::int64_t targets_of(const Rows& rows) {
+  std::int64_t targets = 0;
+  for (std::int64_t row = 0; row < rows.count(); ++row) targets += rows.trained(row);
+  return targets;
+}
+
 Row labelled_row(std::vector<std::int32_t> tokens, const std::vector<std::int32_t>& labels,
                  std::vector<std::int32_t> starts) {
   Row row;

@@ -50,4 +50,7 @@ class ListedRows final : public Rows {
 Row labelled_row(std::vector<std::int32_t> tokens, const std::vector<std::int32_t>& labels,
                  std::vector<std::int32_t> starts = {});
 
+/// Valid targets of all rows.
+std::int64_t targets_of(const Rows& rows);
+
 }  // namespace hearth

@@ -64,7 +64,7 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
     EXPECT_EQ(at, logits.size());
     EXPECT_LT(worst, bounds.logits * largest) << prefix << "logits";
     const double loss = expected_.doubles(prefix + "loss")[0];
-    EXPECT_LT(std::abs(probed.loss - loss), bounds.loss * loss) << prefix << "loss";
+    EXPECT_LT(std::abs(*probed.loss - loss), bounds.loss * loss) << prefix << "loss";
     double worst_gradient = 0;
     std::size_t compared = 0;
     for (const auto& [name, gradient] : probed.gradients) {
@@ -79,9 +79,9 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
       EXPECT_EQ(compared, probed.gradients.size()) << "every gradient has its known answer";
     }
     RecordProperty(prefix + "worst", fmt::format("logits {:.1e} loss {:.1e} gradient {:.1e}", worst / largest,
-                                                 std::abs(probed.loss / loss - 1), worst_gradient));
+                                                 std::abs(*probed.loss / loss - 1), worst_gradient));
     fmt::print("{:<20} {:<4} {:<7} logits {:.1e}  loss {:.1e}  gradient {:.1e}\n", std::get<0>(GetParam()),
-               name_of(dtype_), prefix, worst / largest, std::abs(probed.loss / loss - 1), worst_gradient);
+               name_of(dtype_), prefix, worst / largest, std::abs(*probed.loss / loss - 1), worst_gradient);
   }
 
   Path folder_ = folder_of(std::get<0>(GetParam()));

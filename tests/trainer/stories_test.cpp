@@ -23,7 +23,7 @@ class Stories : public testing::Test {
   double mean_nll(const Path& weights) {
     test::Bench on(weights, {.trainable = false}, *alone_, 512);
     const ListedRows rows({labelled_row(golden_["nll"]["ids"].get<std::vector<std::int32_t>>(), {})});
-    return probe(on.on->pipeline, on.on->groups, rows, {}).loss;
+    return probe(on.on->pipeline, on.on->groups, rows, {}).loss.value();
   }
 };
 
