@@ -1,7 +1,12 @@
 #include "launch/options.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <utility>
@@ -49,15 +54,25 @@ std::optional<int> Options::threads() const {
   return static_cast<int>(whole("threads", 1, 1024));
 }
 
+void check_output_file(const std::string& what, const Path& file) {
+  const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
+  std::error_code error;
+  const auto status = std::filesystem::status(folder, error);
+  if (error == std::errc::permission_denied ||
+      (std::filesystem::is_directory(status) && ::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)) {
+    fail(Kind::machine, "{}{}: cannot write to the folder {}: {}", what, file.string(), folder.string(),
+         std::strerror(EACCES));
+  }
+  if (!std::filesystem::is_directory(status))
+    fail(Kind::usage, "{}{}: there is no folder {}", what, file.string(), folder.string());
+  if (std::filesystem::is_directory(file, error))
+    fail(Kind::usage, "{}{}: it is a folder; name a file", what, file.string());
+}
+
 std::string Options::output(const std::string& name, const std::vector<std::string>& others) const {
   std::string file = text(name);
-  const Path folder = Path(file).parent_path();
+  check_output_file(fmt::format("--{} ", name), file);
   std::error_code ignored;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    fail(Kind::usage, "--{} {}: there is no folder {}", name, file, folder.string());
-  }
-  if (std::filesystem::is_directory(file, ignored))
-    fail(Kind::usage, "--{} {}: it is a folder; name a file", name, file);
   for (const std::string& other : others) {
     if (std::filesystem::equivalent(file, other, ignored)) {
       fail(Kind::usage, "--{} {}: it would take the place of {}, which is read; name another file", name, file, other);

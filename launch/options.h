@@ -7,9 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "launch/verbs.h"
 
 namespace hearth {
+
+/// A file that is to be written later: its folder must be there and may be written to, and it is no folder itself. `what`
+/// stands before it in messages. Throws Kind::usage, and without permission Kind::machine.
+void check_output_file(const std::string& what, const Path& file);
 
 /// What a verb accepts and what its --help says.
 class Options {
@@ -34,7 +39,8 @@ class Options {
   std::int64_t whole(const std::string& name, std::int64_t least, std::int64_t most) const;
   /// The value of --threads, where it is given.
   std::optional<int> threads() const;
-  /// REQUIRES: has(name). A file that is to be written: in a folder that is there, and none of `others`. Throws Kind::usage.
+  /// REQUIRES: has(name). A file that is to be written (see check_output_file), and none of `others`, which are read.
+  /// Throws Kind::usage and Kind::machine.
   std::string output(const std::string& name, const std::vector<std::string>& others) const;
   /// REQUIRES: has(name). The value of a positional word or of an option that is text.
   std::string text(const std::string& name) const { return as<std::string>(name); }

@@ -9,14 +9,13 @@
 #include "launch/options.h"
 #include "launch/places.h"
 #include "launch/version.h"
-#include "model/hf/config.h"
 #include "trainer/machine_measure.h"
 #include "trainer/mesh_plan.h"
-#include "trainer/opened_model.h"
 #include "trainer/plan_json.h"
 #include "trainer/plan_report.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/run_model.h"
 
 namespace hearth {
 
@@ -41,6 +40,7 @@ Path machine_file(const std::string& name) {
 
 int measure(const Options& options, Environment& environment) {
   const Path file = options.has("machine") ? machine_file(options.text("machine")) : Path("host.yaml");
+  check_output_file("", file);
   const int threads = default_threads(environment);
   World world(environment, threads);
   const ChosenDevice device = make_device(environment, world, threads);
@@ -62,8 +62,7 @@ bool is_config(const Path& path) {
 
 Recipe recipe_of(const Path& path, const Words& sets) {
   if (!is_config(path)) {  // the data need not be there
-    if (!std::filesystem::is_regular_file(path)) fail(Kind::usage, "there is no recipe at {}", path.string());
-    return parse_recipe(read_text(path), path.string(), sets, RecipeFiles::unchecked);
+    return read_recipe(path, sets, RecipeFiles::unchecked);
   }
   const Path file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   if (!std::filesystem::is_regular_file(file)) fail(Kind::data, "{} has no config.json", path.string());
@@ -71,19 +70,6 @@ Recipe recipe_of(const Path& path, const Words& sets) {
       fmt::format("stage: pt\nfinetuning_type: full\nmodel_config: {}\ndatasets: rows.jsonl\noutput_dir: run\n",
                   nlohmann::json(file.string()).dump());
   return parse_recipe(text, path.string(), sets, RecipeFiles::unchecked);
-}
-
-ModelConfig config_of(const Recipe& recipe) {
-  if (!recipe.from_nothing()) {
-    const Path folder = *recipe.model.model_name_or_path;
-    if (std::filesystem::exists(folder / "config.json")) return hf::read_config(folder);
-    return OpenedModel(folder).config();
-  }
-  auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
-  if (!json.contains("vocab_size") && recipe.model.tokenizer_vocab_size) {
-    json["vocab_size"] = *recipe.model.tokenizer_vocab_size;  // a trained vocabulary has at most as many
-  }
-  return hf::parse_config(json.dump(), "model_config");
 }
 
 /// A whole positive number.

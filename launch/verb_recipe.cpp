@@ -7,6 +7,7 @@
 #include "launch/options.h"
 #include "launch/places.h"
 #include "trainer/recipe.h"
+#include "trainer/recipe_check.h"
 #include "trainer/recipe_nearest.h"
 
 namespace hearth {
@@ -56,6 +57,7 @@ int list() {
 int copy(const std::string& name, const Path& to) {
   const Path from = recipe_named(name);
   if (std::filesystem::exists(to)) fail(Kind::usage, "{} is there already; choose another name", to.string());
+  check_output_file("", to);
   write_file(to, read_text(from));
   fmt::print("{} is yours to change; then: mpirun -n 2 hearth train {}\n", to.string(), to.string());
   return 0;
@@ -64,6 +66,7 @@ int copy(const std::string& name, const Path& to) {
 int check(const Path& path, const std::vector<std::string>& sets) {
   const Recipe recipe = read_recipe(path, sets);
   for (const std::string& note : recipe.notes) fmt::print(stderr, "note: {}\n", note);
+  check_recipe(recipe);
   std::fputs(resolved_yaml(recipe).c_str(), stdout);
   return 0;
 }
@@ -76,7 +79,8 @@ int verb_recipe(const Words& words, Environment&) {
       "       hearth recipe show NAME       print one\n"
       "       hearth recipe copy NAME FILE  start your own from one\n"
       "       hearth recipe check FILE [--set key=value ...]\n"
-      "                                     all complaints about it, or the recipe with every default filled in\n"
+      "                                     what train would refuse before it reads the texts or needs ranks;\n"
+      "                                     else the recipe with every default filled in\n"
       "       hearth recipe keys            every key a recipe may have\n";
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     std::fputs(usage.c_str(), stdout);
@@ -94,7 +98,11 @@ int verb_recipe(const Words& words, Environment&) {
   }
   if (what == "copy" && words.size() == 3) return copy(words[1], words[2]);
   if (what == "check" && words.size() >= 2) {
-    Options options("recipe check FILE [--set key=value ...]", "Checks a recipe.", {"check", "FILE"});
+    Options options("recipe check FILE [--set key=value ...]",
+                    "Says what train would refuse before it reads the texts or needs ranks: mistakes in the recipe, a "
+                    "model, tokenizer or\n"
+                    "output folder that does not suit. Else prints the recipe with every default filled in.",
+                    {"check", "FILE"});
     options.add()("set", boost::program_options::value<std::vector<std::string>>()->composing(), "key=value");
     if (!options.parse(words)) return 0;
     return check(options.text("FILE"), options.has("set") ? options.as<std::vector<std::string>>("set") : Words());

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "launch/options.h"
+#include "trainer/run_model.h"
 #include "trainer/together_of.h"
 #include "trainer/verify_report.h"
 
@@ -11,19 +12,6 @@ namespace hearth {
 namespace {
 
 namespace po = boost::program_options;
-
-/// Unlike train's, its data need not be there: nothing of them is read.
-Recipe recipe_of(const Options& options) {
-  const Path path = options.text("RECIPE");
-  std::string text;
-  try {
-    text = read_text(path);
-  } catch (const Error& error) {
-    fail(Kind::usage, "the recipe cannot be read: {}", error.text());
-  }
-  return parse_recipe(text, path.string(), options.has("set") ? options.as<Words>("set") : Words(),
-                      RecipeFiles::unchecked);
-}
 
 }  // namespace
 
@@ -43,19 +31,22 @@ int verb_verify(const Words& words, Environment& environment) {
       "report", po::value<std::string>(), "a JSON file to write the findings to");
   if (!options.parse(words)) return 0;
   const std::string name = options.text("RECIPE");
-  const Recipe recipe = recipe_of(options);
+  const std::string report_file = options.has("report") ? options.output("report", {name}) : "";
+  // Unlike train's, its data need not be there: nothing of them is read.
+  const Recipe recipe =
+      read_recipe(name, options.has("set") ? options.as<Words>("set") : Words(), RecipeFiles::unchecked);
   const int threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
   World world(environment, threads);
   const Together together = together_of(world.all());
   ModelConfig config;
-  all_or_none(together, [&] { config = verify_config(recipe); });
+  all_or_none(together, [&] { config = config_of(recipe); });
   const std::optional<Bf16Products> products =
       recipe.train.dtype == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened);
   const VerifyReport report =
       verify(recipe, config, world.all(), [&] { return make_device(environment, world, threads, products).backend; });
   if (world.first()) std::fputs(verify_text(report, name).c_str(), stdout);
   all_or_none(together, [&] {
-    if (world.first() && options.has("report")) write_file(options.text("report"), verify_json(report, name));
+    if (world.first() && !report_file.empty()) write_file(report_file, verify_json(report, name));
   });
   std::fflush(stdout);
   require_good(report, name);

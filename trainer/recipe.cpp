@@ -255,6 +255,15 @@ int place_in_order(const Mistake& complaint) {
   return complaint.line == 0 ? 2 * after_lines : after_lines - complaint.line;
 }
 
+/// Of all mistakes together: that of the recipe itself, else that of a file which may not be looked at.
+Kind kind_of(const Mistakes& mistakes) {
+  for (const Kind kind : {Kind::usage, Kind::machine}) {
+    if (std::any_of(mistakes.begin(), mistakes.end(), [&](const Mistake& one) { return one.kind == kind; }))
+      return kind;
+  }
+  return Kind::data;
+}
+
 [[noreturn]] void fail_with(Mistakes mistakes, const std::string& name, const std::vector<std::string>& overrides) {
   std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& left, const Mistake& right) {
     return place_in_order(left) < place_in_order(right);
@@ -264,7 +273,7 @@ int place_in_order(const Mistake& complaint) {
   for (std::size_t i = 0; i < mistakes.size(); ++i) {
     text += (i > 0 ? "\n" : "") + placed(mistakes[i], name, overrides);
   }
-  throw Error(Kind::usage, text);
+  throw Error(kind_of(mistakes), text);
 }
 
 }  // namespace
@@ -279,7 +288,7 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const std::v
   return std::move(draft.recipe);
 }
 
-Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides) {
+Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides, RecipeFiles files) {
   std::string text;
   try {
     text = read_text(path);
@@ -287,7 +296,7 @@ Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides) 
     const Kind kind = error.kind() == Kind::machine ? Kind::machine : Kind::usage;  // no permission, or no such file
     fail(kind, "the recipe cannot be read: {}", error.text());
   }
-  return parse_recipe(text, path.string(), overrides);
+  return parse_recipe(text, path.string(), overrides, files);
 }
 
 }  // namespace hearth

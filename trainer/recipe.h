@@ -172,9 +172,12 @@ enum class RecipeFiles { checked, unchecked };
 
 /// Reads a recipe: flat, nested by section or mixed. Each override is "key=value" or "section.key=value", the value in
 /// YAML, and replaces what the file says; deeper names reach into maps ("model_config.hidden_size=64").
-/// Throws one Error(Kind::usage) that holds every mistake, one line each: place, key, value, what is accepted. A file
-/// that cannot be read throws Kind::usage as well, and without permission Kind::machine. Nothing but files is touched.
-Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides = {});
+/// Throws one Error that holds every mistake, one line each: place, key, value, what is accepted. It is Kind::usage, but
+/// where nothing is wrong except files that the recipe names: those that are not there, or not what they should be, are
+/// Kind::data, and those that may not be looked at Kind::machine. A recipe that cannot be read is Kind::usage, and without
+/// permission Kind::machine. Nothing but files is touched.
+Recipe read_recipe(const Path& path, const std::vector<std::string>& overrides = {},
+                   RecipeFiles files = RecipeFiles::checked);
 /// The same from text; `name` stands for the file in messages.
 Recipe parse_recipe(std::string_view text, const std::string& name, const std::vector<std::string>& overrides = {},
                     RecipeFiles files = RecipeFiles::checked);
@@ -191,7 +194,7 @@ struct Difference {
 };
 std::vector<Difference> differences(const Recipe& before, const Recipe& now);
 /// Whether a run may go on under another value of this canonical key (for max_steps and num_train_epochs: a larger
-/// one).
+/// one; and for max_steps none, so that the epochs say where the run ends).
 bool may_change(std::string_view key);
 /// Those differences that do not let `now` continue a run of `before`.
 std::vector<Difference> forbidden_changes(const Recipe& before, const Recipe& now);

@@ -21,8 +21,9 @@ const RecipeKey* working_key(std::string_view name) {
   return nullptr;
 }
 
+/// No max_steps is more than any: the epochs say then where the run ends.
 bool is_larger(const Difference& difference) {
-  if (difference.before.empty() || difference.now.empty()) return false;
+  if (difference.before.empty() || difference.now.empty()) return difference.now.empty();
   return std::stod(difference.now) > std::stod(difference.before);
 }
 

@@ -61,9 +61,9 @@ std::optional<RecipeSection> recipe_section_named(std::string_view name) {
   return std::nullopt;
 }
 
-void RecipeDraft::complain(const std::string& key, std::string text) {
+void RecipeDraft::complain(const std::string& key, std::string text, Kind kind) {
   const auto found = stated.find(key);
-  complain(found == stated.end() ? 0 : found->second.line, std::move(text));
+  mistakes.push_back({found == stated.end() ? 0 : found->second.line, std::move(text), kind});
 }
 
 const std::vector<RecipeKey>& recipe_keys() {

@@ -40,7 +40,7 @@ struct RecipeDraft {
   bool has(std::string_view key) const { return assigned.contains(key); }
   void complain(int line, std::string text) { mistakes.push_back({line, std::move(text)}); }
   /// About a key: at its own line where it was stated.
-  void complain(const std::string& key, std::string text);
+  void complain(const std::string& key, std::string text, Kind kind = Kind::usage);
   void note(std::string text) { recipe.notes.push_back(std::move(text)); }
 };
 

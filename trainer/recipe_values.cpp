@@ -123,6 +123,7 @@ bool check_config_keys(RecipeDraft& draft, const YamlValue& map) {
 
 bool read_config_file(RecipeDraft& draft, const Statement& statement) {
   std::string problem;
+  Kind kind = Kind::data;
   try {
     const Json config = Json::parse(read_text(statement.value.text));
     if (config.is_object()) {
@@ -134,8 +135,10 @@ bool read_config_file(RecipeDraft& draft, const Statement& statement) {
     problem = fmt::format("is not JSON: {}", error.what());
   } catch (const Error& error) {
     problem = fmt::format("cannot be read: {}", error.text());
+    kind = error.kind();
   }
-  draft.complain(statement.value.line, fmt::format("{}: {} {}", statement.spelling, statement.value.shown(), problem));
+  draft.mistakes.push_back(
+      {statement.value.line, fmt::format("{}: {} {}", statement.spelling, statement.value.shown(), problem), kind});
   return false;
 }
 

@@ -6,13 +6,17 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
+
 namespace hearth {
 
 /// A mistake in a recipe, and where. Lines of the file count from 1; override k of the command line (from 0) is -1 - k;
-/// 0 is the recipe as a whole.
+/// 0 is the recipe as a whole. Its kind: a mistake of the recipe itself, a file that it names and that is not there or not
+/// what it should be (data), or one that may not be looked at (machine).
 struct Mistake {
   int line = 0;
   std::string text;
+  Kind kind = Kind::usage;
 };
 using Mistakes = std::vector<Mistake>;
 

@@ -95,12 +95,7 @@ Prepared prepare_questions(const Path& path, std::int64_t cutoff_len, const Path
 }
 
 Prepared prepare_questions(const Recipe& recipe, const RunModel& model, const Together& together) {
-  if (!model.tokenizer) {
-    fail_everywhere(
-        Kind::usage,
-        "domain_qa needs a tokenizer, and the model's folder has none: give tokenizer_name_or_path, or remove "
-        "domain_qa");
-  }
+  check_questions(recipe, model);
   const std::int64_t longest = std::min<std::int64_t>(2048, model.config.max_positions);
   return prepare_questions(recipe.eval.domain_qa->path, longest, recipe.data.cache_dir, *model.tokenizer, together);
 }

@@ -42,6 +42,19 @@ std::vector<std::string> foreign_names(const Path& folder) {
   return names;
 }
 
+/// What make_folder would say of a folder that is not there yet.
+void refuse_uncreatable(const Path& folder) {
+  Path above = std::filesystem::absolute(folder).lexically_normal();
+  std::error_code ignored;
+  while (!std::filesystem::exists(above, ignored) && above != above.root_path()) above = above.parent_path();
+  const int error = !std::filesystem::is_directory(above, ignored)                       ? ENOTDIR
+                    : ::faccessat(AT_FDCWD, above.c_str(), W_OK | X_OK, AT_EACCESS) != 0 ? errno
+                                                                                         : 0;
+  if (error == 0) return;
+  fail(error == ENOTDIR ? Kind::usage : Kind::machine, "cannot create the folder {}: {}{}", folder.string(),
+       std::strerror(error), error == ENOTDIR ? "; name another" : "");
+}
+
 RunRecord parse_record(const std::string& text, const std::string& place) {
   try {
     const auto json = nlohmann::json::parse(text);
@@ -74,13 +87,16 @@ std::optional<RunRecord> run_record(const Path& output_dir) {
   return parse_record(read_text(path), path.string());
 }
 
-std::optional<RunRecord> make_run_folder(const Path& output_dir) {
+std::optional<RunRecord> look_at_run_folder(const Path& output_dir) {
   std::error_code error;
   const auto status = std::filesystem::status(output_dir, error);
-  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+  if (!std::filesystem::exists(status)) {
+    refuse_uncreatable(output_dir);
+    return {};
+  }
+  if (!std::filesystem::is_directory(status)) {
     fail(Kind::usage, "output_dir {} is a file: name a folder", output_dir.string());
   }
-  make_folder(output_dir);
   if (::faccessat(AT_FDCWD, output_dir.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
     fail(Kind::machine, "cannot write to output_dir {}: {}", output_dir.string(), std::strerror(errno));
   }
@@ -91,6 +107,12 @@ std::optional<RunRecord> make_run_folder(const Path& output_dir) {
          record_name);
   }
   return {};
+}
+
+std::optional<RunRecord> make_run_folder(const Path& output_dir) {
+  std::error_code error;
+  if (!std::filesystem::exists(output_dir, error)) make_folder(output_dir);
+  return look_at_run_folder(output_dir);
 }
 
 void write_run_record(const Path& output_dir, RunRecord record) {

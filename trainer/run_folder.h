@@ -22,6 +22,9 @@ struct RunRecord {
 /// throws.
 std::optional<RunRecord> make_run_folder(const Path& output_dir);
 
+/// The same of a folder that is left as it is, made or not: every refusal, without the doing.
+std::optional<RunRecord> look_at_run_folder(const Path& output_dir);
+
 /// The record of the run in a folder, or nothing where there is no run.json. Throws Kind::integrity for a run.json that
 /// is broken, Kind::data for one of a version that is not known here.
 std::optional<RunRecord> run_record(const Path& output_dir);

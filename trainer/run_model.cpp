@@ -13,6 +13,7 @@ namespace hearth {
 namespace {
 
 constexpr const char* end_of_text = "<|endoftext|>";
+constexpr const char* config_place = "model_config of the recipe";  // in messages
 
 /// Makes a byte-level BPE of the recipe's own texts in a folder, unless it is there.
 void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& folder) {
@@ -81,8 +82,7 @@ void complete(RunModel& model, const Recipe& recipe) {
     }
   }
   if (recipe.from_nothing()) {
-    model.config =
-        hf::parse_config(completed(*recipe.model.model_config, model.tokenizer), "model_config of the recipe");
+    model.config = hf::parse_config(completed(*recipe.model.model_config, model.tokenizer), config_place);
   }
   if (recipe.model.initializer_range)
     model.config.initializer_range = static_cast<float>(*recipe.model.initializer_range);
@@ -95,6 +95,46 @@ void complete(RunModel& model, const Recipe& recipe) {
 }
 
 }  // namespace
+
+ModelConfig config_of(const Recipe& recipe) {
+  if (!recipe.from_nothing()) {
+    const Path folder = *recipe.model.model_name_or_path;
+    if (!std::filesystem::exists(folder)) {
+      fail(
+          Kind::data,
+          "model_name_or_path: there is no `{}` here (hearth downloads nothing: fetch the model first; its config.json "
+          "is enough for this)",
+          folder.string());
+    }
+    if (std::filesystem::exists(folder / "config.json")) return hf::read_config(folder);
+    return OpenedModel(folder).config();
+  }
+  auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
+  if (recipe.model.tokenizer_vocab_size && json.is_object() && !json.contains("vocab_size")) {
+    json["vocab_size"] = *recipe.model.tokenizer_vocab_size;  // a trained vocabulary has at most as many
+  }
+  return hf::parse_config(json.dump(), config_place);
+}
+
+RunModel model_without_texts(const Recipe& recipe) {
+  RunModel model;
+  if (!recipe.from_nothing()) model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path);
+  if (recipe.model.tokenizer_vocab_size) {
+    model.config = config_of(recipe);
+  } else {
+    complete(model, recipe);
+  }
+  if (model.base) model.notes = model.base->notes();
+  return model;
+}
+
+void check_questions(const Recipe& recipe, const RunModel& model) {
+  if (!recipe.eval.domain_qa || model.tokenizer || recipe.model.tokenizer_vocab_size) return;
+  fail_everywhere(
+      Kind::usage,
+      "domain_qa needs a tokenizer, and the model's folder has none: give tokenizer_name_or_path, or remove "
+      "domain_qa");
+}
 
 RunModel run_model(const Recipe& recipe, const Together& together) {
   std::shared_ptr<const Sources> sources;

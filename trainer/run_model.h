@@ -27,4 +27,14 @@ struct RunModel {
 /// Kind::usage and Kind::data naming key and values.
 RunModel run_model(const Recipe& recipe, const Together& together);
 
+/// The model of a recipe by its config.json alone: weights and texts need not be there. A vocabulary that is to be trained
+/// counts as whole. Of a run: that of its newest good checkpoint. Throws Kind::data.
+ModelConfig config_of(const Recipe& recipe);
+
+/// The same model as far as it is without reading texts: as run_model, but for a vocabulary that is to be trained. Alone.
+RunModel model_without_texts(const Recipe& recipe);
+
+/// Whether the questions of domain_qa can be tokenised. Throws Kind::usage.
+void check_questions(const Recipe& recipe, const RunModel& model);
+
 }  // namespace hearth

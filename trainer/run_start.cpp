@@ -24,28 +24,57 @@ bool nothing_trained(const Path& folder) {
   return std::none_of(records.begin(), records.end(), [](const StepRecord& record) { return record.step > 0; });
 }
 
+Recipe recipe_of(const RunRecord& record, const Path& folder) {
+  return parse_recipe(record.recipe, (folder / "run.json").string(), {}, RecipeFiles::unchecked);
+}
+
 /// A run may go on with other logging or more steps, not with another mathematics. Before its first step it may still
-/// become another run; then the vocabulary made for it goes too.
-void settle_recipe(const Recipe& recipe, const RunRecord& record, std::vector<std::string>& notes) {
-  const Recipe before = parse_recipe(record.recipe, recipe.output.output_dir + "/run.json", {}, RecipeFiles::unchecked);
+/// become another run. True: it goes on, false: it becomes another.
+bool goes_on(const Recipe& recipe, const Recipe& before) {
   std::vector<std::string> lines;
   for (const Difference& d : forbidden_changes(before, recipe)) {
     lines.push_back(fmt::format("  {}: was {}, is now {}", d.key, d.before.empty() ? "not set" : d.before,
                                 d.now.empty() ? "not set" : d.now));
   }
-  if (lines.empty()) return;
+  if (lines.empty()) return true;
   const Path folder = recipe.output.output_dir;
-  if (nothing_trained(folder)) {
+  if (nothing_trained(folder)) return false;
+  fail(Kind::usage,
+       "{} holds a run of another recipe; these keys may not change while a run goes on:\n{}\nTo go on with "
+       "that run put them back as they were; to begin a new one name another output_dir (--set output_dir=FOLDER)",
+       recipe.output.output_dir, fmt::join(lines, "\n"));
+}
+
+/// "5", or what stands for it.
+std::string steps_text(const Recipe& recipe) {
+  if (recipe.train.max_steps) return fmt::format("max_steps: {}", *recipe.train.max_steps);
+  return fmt::format("num_train_epochs: {}", recipe.train.num_train_epochs);
+}
+
+/// Held against the recipe that began it, a run goes on or takes another recipe; then the vocabulary made for it goes too.
+void settle_recipe(const Recipe& recipe, const RunRecord& record, std::vector<std::string>& notes) {
+  const Path folder = recipe.output.output_dir;
+  const Recipe before = recipe_of(record, folder);
+  if (!goes_on(recipe, before)) {
     std::error_code ignored;
     std::filesystem::remove_all(folder / "tokenizer", ignored);
     notes.push_back(
         fmt::format("{} was prepared with another recipe and nothing was trained: it takes this one", folder.string()));
-    return;
+  } else if (steps_text(before) != steps_text(recipe) && !checkpoints(folder).empty()) {
+    notes.push_back(
+        fmt::format("this run was begun with {} and goes on with {}: from here on the learning rate is that "
+                    "of the longer run",
+                    steps_text(before), steps_text(recipe)));
   }
+}
+
+/// Whether `resume_from_checkpoint: none` may begin in this folder.
+void refuse_started(const Path& folder) {
+  if (checkpoints(folder).empty()) return;
   fail(Kind::usage,
-       "{} holds a run of another recipe; these keys may not change while a run goes on:\n{}\nuse another "
-       "output_dir, or the recipe that began it",
-       recipe.output.output_dir, fmt::join(lines, "\n"));
+       "{} holds a started run and the recipe says resume_from_checkpoint: none; use another output_dir, or "
+       "resume_from_checkpoint: auto",
+       folder.string());
 }
 
 /// After a rank was killed, mpirun can return before the others are gone: their lock gets a few seconds to go too.
@@ -64,12 +93,7 @@ std::unique_ptr<RunLock> lock_of(const Path& folder) {
 std::optional<Path> checkpoint_to_continue(const Recipe& recipe, const Path& folder, std::vector<std::string>& notes) {
   const std::string& wish = recipe.output.resume_from_checkpoint;
   if (wish == "none") {
-    if (!checkpoints(folder).empty()) {
-      fail(Kind::usage,
-           "{} holds a started run and the recipe says resume_from_checkpoint: none; use another output_dir, or "
-           "resume_from_checkpoint: auto",
-           folder.string());
-    }
+    refuse_started(folder);
     return std::nullopt;
   }
   if (wish == "auto" || !checkpoints(folder).empty())
@@ -112,6 +136,13 @@ void agree(Communicator& world, const std::string& text, const std::string& othe
     if (std::equal(all.begin(), all.begin() + bytes, all.begin() + rank * bytes)) continue;
     fail_everywhere(Kind::usage, "rank 0 and rank {} {}", rank, otherwise);
   }
+}
+
+void check_start(const Recipe& recipe) {
+  const Path folder = recipe.output.output_dir;
+  const std::optional<RunRecord> record = look_at_run_folder(folder);
+  if (record) goes_on(recipe, recipe_of(*record, folder));
+  if (recipe.output.resume_from_checkpoint == "none") refuse_started(folder);
 }
 
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program) {

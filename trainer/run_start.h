@@ -27,6 +27,9 @@ struct RunStart {
 /// (checkpoints, none good).
 RunStart start_run(const Recipe& recipe, Communicator& world, const std::string& program);
 
+/// The refusals of start_run that need no lock and no checkpoint read. Nothing is touched.
+void check_start(const Recipe& recipe);
+
 /// Every rank has the same text, or Kind::usage on every rank: "rank 0 and rank 3 " and what they do `otherwise`.
 void agree(Communicator& world, const std::string& text, const std::string& otherwise);
 

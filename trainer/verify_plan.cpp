@@ -89,24 +89,6 @@ int size_of(const MeshShape& shape, Axis axis) {
   return place_of(copy, axis);
 }
 
-ModelConfig verify_config(const Recipe& recipe) {
-  if (!recipe.from_nothing()) {
-    const Path model = *recipe.model.model_name_or_path;
-    if (!std::filesystem::exists(model)) {
-      fail(Kind::usage,
-           "model_name_or_path: there is no `{}` here (hearth downloads nothing: fetch the model first; to verify, its "
-           "config.json is enough)",
-           model.string());
-    }
-    return hf::read_config(model);
-  }
-  auto json = nlohmann::ordered_json::parse(*recipe.model.model_config);
-  if (recipe.model.tokenizer_vocab_size && json.is_object() && !json.contains("vocab_size")) {
-    json["vocab_size"] = *recipe.model.tokenizer_vocab_size;
-  }
-  return hf::parse_config(json.dump(), "model_config of the recipe");
-}
-
 ModelConfig shrunk(const ModelConfig& config, const MeshShape& shape, int chunks) {
   ModelConfig small = config;
   const std::int64_t parts = shape.tensor;

@@ -27,12 +27,7 @@ struct VerifyPlan {
   std::vector<std::int64_t> first_rows, second_rows;  // of its two steps
 };
 
-/// The model that a recipe trains: of its config.json or model_config, no other file is read. Where model_config leaves
-/// vocab_size to a tokenizer it is tokenizer_vocab_size, or what config.json's default is. Throws Kind::usage
-/// and Kind::data naming key and file.
-ModelConfig verify_config(const Recipe& recipe);
-
-/// The same architecture, biases, norms of heads, tied ends, rotary settings, heads and key-value heads; narrow heads
+/// Of `config` the same architecture, biases, norms of heads, tied ends, rotary settings, heads and key-value heads; narrow heads
 /// and widths; hidden width and vocabulary leave the same rest when divided by `shape.tensor`; a window of seven where
 /// there is one; as few layers as the stages and chunks allow, and at least two.
 ModelConfig shrunk(const ModelConfig& config, const MeshShape& shape, int chunks);

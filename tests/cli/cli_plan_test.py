@@ -81,7 +81,7 @@ class Configs(cli.CliTest):
         self.write("broken.yaml", "name: x\nbandwith: 3\n")
         self.refused(2, ["broken.yaml describes no machine", "did you mean bandwidth?", "has no products"], "plan",
                      self.config, "--machine", "broken.yaml")
-        self.refused(2, "there is no recipe at", "plan", "nothing.yaml")
+        self.refused(2, "the recipe cannot be read", "plan", "nothing.yaml")
         self.refused(2, "plan runs on one rank", "plan", self.config, ranks=2)
         self.refused(3, "config.json", "plan", "nothing.json")
         mixture = self.write("moe.json", json.dumps({**LLAMA_8B, "model_type": "qwen3_moe",

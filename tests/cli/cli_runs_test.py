@@ -163,6 +163,20 @@ class Train(RunTest):
         self.refused(2, "train_on: was {prompt: true}, is now {prompt: false}", "train", recipe,
                      leaves=("run/run.lock",))
 
+    def test_a_trial_of_some_steps_goes_on_as_the_whole_run(self):
+        recipe = self.recipe(max_steps=None, num_train_epochs=1, save_steps=1000)
+        trial = ["--set", "max_steps=3"]
+        self.good("train", recipe, *trial)
+        self.assertEqual(self.checkpoints(), [3])
+        self.good("recipe", "check", recipe)
+        out = self.good("train", recipe).out
+        self.assertIn("continuing from run/step-3", out)
+        self.assertIn("this run was begun with max_steps: 3 and goes on with num_train_epochs: 1", out)
+        self.assertGreater(max(self.checkpoints()), 20)
+        # Not the other way: the run is longer than the trial already.
+        self.refused(2, ["max_steps: was not set, is now 3", "put them back as they were", "--set output_dir=FOLDER"],
+                     "train", recipe, *trial, leaves=("run/run.lock",))
+
     def test_progress(self):
         recipe = self.recipe()
         for style in ("bar", "lines", "none"):

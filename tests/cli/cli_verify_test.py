@@ -42,9 +42,9 @@ class Verify(cli.CliTest):
                      ranks=3)
         self.refused(2, ["data_shard_size: 3", "2 does"], "verify", recipe, "--set", "data_shard_size=3", ranks=4)
         self.refused(2, ["tensor_paralel_size"], "verify", recipe, "--set", "tensor_paralel_size=1")
-        self.refused(2, ["model_name_or_path: there is no `nowhere`"], "verify",
+        self.refused(3, ["model_name_or_path: there is no `nowhere`"], "verify",
                      recipe, "--set", "model_name_or_path=nowhere", ranks=2)
-        self.refused(6, "not_here", "verify", recipe, "--report", "not_here/found.json", ranks=2)
+        self.refused(2, "there is no folder not_here", "verify", recipe, "--report", "not_here/found.json", ranks=2)
 
 
 if __name__ == "__main__":

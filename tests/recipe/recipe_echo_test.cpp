@@ -135,6 +135,7 @@ TEST(Continuing, OnlyLargerEndsAreAllowed) {
   EXPECT_EQ(forbidden("max_steps: 9\n", "max_steps: 10\n"), Keys{});
   EXPECT_EQ(forbidden("max_steps: 10\n", "max_steps: 9\n"), Keys{"max_steps"});
   EXPECT_EQ(forbidden("", "max_steps: 9\n"), Keys{"max_steps"});
+  EXPECT_EQ(forbidden("max_steps: 9\n", ""), Keys{});  // a trial of some steps, then the whole run
   EXPECT_EQ(forbidden("num_train_epochs: 9.5\n", "num_train_epochs: 10\n"), Keys{});
   EXPECT_EQ(forbidden("num_train_epochs: 10\n", "num_train_epochs: 9\n"), Keys{"num_train_epochs"});
   EXPECT_EQ(forbidden("seed: 1\nzero_stage: 1\n", "seed: 2\nzero_stage: 3\nlr: 2\n"), (Keys{"learning_rate", "seed"}));
