@@ -165,9 +165,26 @@ void check_batch(RecipeDraft& draft) {
                              train.gradient_accumulation_steps.value_or(1)));
 }
 
+/// Whether a key was stated on the command line (and there alone, since that replaces what the file says).
+bool is_overridden(const RecipeDraft& draft, const std::string& key) {
+  const auto stated = draft.stated.find(key);
+  return stated != draft.stated.end() && stated->second.line < 0;
+}
+
+/// `--set eval_strategy=no` replaces what the file says of evaluation, its interval too.
+void turn_off_evaluation(RecipeDraft& draft) {
+  Recipe& recipe = draft.recipe;
+  if (recipe.eval.eval_strategy != Recipe::EvalStrategy::no || !recipe.eval.eval_steps) return;
+  if (!is_overridden(draft, "eval_strategy") || is_overridden(draft, "eval_steps")) return;
+  draft.note(fmt::format("eval_strategy: no, so eval_steps: {} of the recipe has no effect", *recipe.eval.eval_steps));
+  recipe.eval.eval_steps.reset();
+  recipe.stated_as.erase("eval_steps");
+}
+
 void check_evaluation(RecipeDraft& draft) {
   Recipe& recipe = draft.recipe;
   Recipe::Eval& eval = recipe.eval;
+  if (draft.has("eval_strategy")) turn_off_evaluation(draft);
   if (eval.eval_steps && !draft.has("eval_strategy")) eval.eval_strategy = Recipe::EvalStrategy::steps;
   const bool by_steps = eval.eval_strategy == Recipe::EvalStrategy::steps;
   if (eval.eval_steps && !by_steps) {

@@ -2,12 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/random.h"
-#include "model/hf/config.h"
 #include "trainer/recipe_mesh.h"
 
 namespace hearth {

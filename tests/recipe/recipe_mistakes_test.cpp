@@ -207,6 +207,8 @@ TEST(Mistakes, Contradictions) {
   EXPECT_THAT(mistakes(least + "eval_strategy: steps\nval_size: 3\n"), HasSubstr("needs eval_steps"));
   EXPECT_THAT(mistakes(least + "eval_steps: 3\n"), HasSubstr("nothing to measure"));
   EXPECT_THAT(mistakes(least + "eval_strategy: no\neval_steps: 3\n"), HasSubstr("remove one of the two"));
+  EXPECT_THAT(mistakes(least, {"eval_strategy=no", "eval_steps=3"}), HasSubstr("remove one of the two"));
+  EXPECT_THAT(mistakes(least + "eval_strategy: no\n", {"eval_steps=3"}), HasSubstr("remove one of the two"));
   EXPECT_THAT(mistakes(least + "max_steps_per_epoch: 3\n"), HasSubstr("counts steps within an epoch"));
   EXPECT_THAT(mistakes(least + "deepspeed: ds.json\n"), HasSubstr("state zero_stage"));
 }

@@ -14,6 +14,21 @@ using test::read;
 using testing::HasSubstr;
 
 // Every default of the reference that a key table states, not taken from the code: a changed default fails here.
+/// What the command line says stands, and what of the file has no effect then is said.
+TEST(Recipes, TheCommandLineTurnsEvaluationOff) {
+  for (const char* off : {"eval_strategy=no", "eval_strategy=false", "eval.eval_strategy=no"}) {
+    for (const char* file :
+         {"eval_steps: 3\nval_size: 2\n", "eval_strategy: steps\nrun_val_every_n_steps: 3\nval_size: 2\n"}) {
+      const Recipe recipe = read(least + file, {off});
+      EXPECT_EQ(recipe.eval.eval_strategy, Recipe::EvalStrategy::no);
+      EXPECT_EQ(recipe.eval.eval_steps, std::nullopt);
+      EXPECT_THAT(recipe.notes, testing::Contains(testing::HasSubstr("eval_steps: 3 of the recipe has no effect")));
+      EXPECT_TRUE(parse_recipe(resolved_yaml(recipe), "echo", {}, RecipeFiles::unchecked) == recipe);
+    }
+  }
+  EXPECT_TRUE(read(least + "val_size: 2\n", {"eval_strategy=no"}).notes.empty());
+}
+
 TEST(Defaults, OfTheTable) {
   const Recipe recipe = read(least);
   EXPECT_EQ(recipe.method.stage, Recipe::Stage::sft);
