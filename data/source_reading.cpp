@@ -62,11 +62,12 @@ Format detect(const Path& path, Container container, const Columns& columns) {
 }
 
 /// Digest and size of the bytes up to the end of `rows_left` rows (all of them: nothing), which are counted off.
-void measure(SourceFile& file, std::optional<std::int64_t>& rows_left) {
+void measure(SourceFile& file, std::optional<std::int64_t>& rows_left, const Together& together) {
   Sha384 digest;
   if (rows_left && file.container != Container::document) {
     LineReader lines(file.path, file.container);
     while (*rows_left > 0 && lines.next()) {
+      together.check();
       digest.add(lines.line());
       digest.add("\n");
       file.bytes = lines.offset() + lines.line().size() + 1;
@@ -76,8 +77,10 @@ void measure(SourceFile& file, std::optional<std::int64_t>& rows_left) {
   } else {
     const auto bytes = ByteStream::open(file.path, file.container);
     std::string block(std::size_t{1} << 20, '\0');
-    for (std::size_t got = 0; (got = bytes->read(block.data(), block.size())) > 0; file.bytes += got)
+    for (std::size_t got = 0; (got = bytes->read(block.data(), block.size())) > 0; file.bytes += got) {
+      together.check();
       digest.add(block.data(), got);
+    }
     if (rows_left) --*rows_left;
   }
   const auto head = ByteStream::open(file.path, file.container);
@@ -111,14 +114,14 @@ SourceFile described(const Path& path, const DatasetSource& source) {
   return file;
 }
 
-std::vector<SourceFile> read_files(const DatasetSource& source, const ReadingTask& task) {
+std::vector<SourceFile> read_files(const DatasetSource& source, const ReadingTask& task, const Together& together) {
   std::vector<SourceFile> read;
   std::optional<std::int64_t> rows_left = task.rows;
   for (const Path& path : task.files) {
     if (rows_left && *rows_left == 0) break;
     SourceFile file = described(path, source);
     file.dataset = task.dataset;
-    measure(file, rows_left);
+    measure(file, rows_left, together);
     read.push_back(std::move(file));
   }
   return read;
@@ -176,13 +179,14 @@ std::vector<SourceFile> files_of(const Json& entry, const ReadingTask& task) {
 /// The tasks that fall to this part, on all of its threads.
 std::vector<std::optional<std::vector<SourceFile>>> own_results(const std::vector<DatasetSource>& datasets,
                                                                 const std::vector<ReadingTask>& tasks,
-                                                                const std::vector<bool>& mine) {
+                                                                const std::vector<bool>& mine,
+                                                                const Together& together) {
   std::vector<std::optional<std::vector<SourceFile>>> results(tasks.size());
   std::vector<std::exception_ptr> errors(tasks.size());
 #pragma omp parallel for schedule(dynamic)
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     try {
-      if (mine[t]) results[t] = read_files(datasets[static_cast<std::size_t>(tasks[t].dataset)], tasks[t]);
+      if (mine[t]) results[t] = read_files(datasets[static_cast<std::size_t>(tasks[t].dataset)], tasks[t], together);
     } catch (...) {
       errors[t] = std::current_exception();
     }
@@ -224,7 +228,7 @@ std::vector<std::vector<SourceFile>> read_together(const std::vector<DatasetSour
     for (const std::size_t sharer : who) {
       mine.push_back(sharer == static_cast<std::size_t>(place - together.same_files.begin()));
     }
-    text = text_of(own_results(datasets, tasks, mine));
+    text = text_of(own_results(datasets, tasks, mine, together));
   });
   const std::vector<std::string> texts = together.gather(text);
   std::vector<std::vector<SourceFile>> read;

@@ -114,7 +114,7 @@ void build(const Path& cache_dir, const Path& store, const std::string& key, con
   all_or_none(together, [&] {
     if (together.part == 0) partial.create();
   });
-  all_or_none(together, [&] { write_part(partial.path(), request, together.part, together.parts); });
+  all_or_none(together, [&] { write_part(partial.path(), request, together); });
   all_or_none(together, [&] {
     if (together.part != 0) return;
     join_parts(partial.path(), key, together.parts);

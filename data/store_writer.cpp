@@ -257,16 +257,17 @@ std::string store_key(const StoreRequest& request) {
   return digest.hex();
 }
 
-void write_part(const Path& folder, const StoreRequest& request, int part, int parts) {
+void write_part(const Path& folder, const StoreRequest& request, const Together& together) {
   for (const SourceFile& file : request.sources->files) {
     if (file.format != Format::tokens && request.encoder == nullptr) {
       fail(Kind::usage, "{} holds text, and there is no tokenizer: give tokenizer_name_or_path, or rows of input_ids",
            file.path.string());
     }
   }
-  PartWriter writer(folder, request, part);
-  const auto walked = walk_rows(*request.sources, part, parts, request.vocabulary,
+  PartWriter writer(folder, request, together.part);
+  const auto walked = walk_rows(*request.sources, together.part, together.parts, request.vocabulary,
                                 [&](const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
+                                  together.check();
                                   writer.row(place, row, complaint);
                                 });
   writer.finish(walked, store_key(request));

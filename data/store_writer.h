@@ -22,9 +22,9 @@ struct StoreRequest {
 /// 96 hexadecimal digits: the same for the same bytes, tokenizer and options, wherever the files lie.
 std::string store_key(const StoreRequest& request);
 
-/// Tokenises part `part` of `parts` into `folder`. Knows nothing of the other parts and waits for none. Rows that
+/// Tokenises this part's share into `folder`. Neither speaks to the other parts nor waits for them. Rows that
 /// cannot be read are written down, not thrown. Throws Kind::data, Kind::storage, Kind::machine.
-void write_part(const Path& folder, const StoreRequest& request, int part, int parts);
+void write_part(const Path& folder, const StoreRequest& request, const Together& together);
 /// Joins the parts that write_part left in `folder`: index, counts, bad rows, and, last, the manifest.
 void join_parts(const Path& folder, const std::string& key, int parts);
 

@@ -23,6 +23,10 @@ struct Together {
     return std::vector<std::string>{std::string(mine)};
   };
 
+  /// Called now and then by what takes long, by each part for itself and from any of its threads: an Error that it throws
+  /// ends the work there, and by all_or_none on every part.
+  std::function<void()> check = [] {};
+
   /// The value that part 0 gave.
   std::int64_t from_first(std::int64_t mine) const { return sum(part == 0 ? mine : 0); }
 };

@@ -13,23 +13,46 @@ void add_up(Mesh& mesh, Out x) {
   mesh.along(Axis::pipe).sum(x).wait();
 }
 
-double mean_loss(Pipeline& pipeline, const Rows& rows) {
+namespace {
+
+/// Whether the ranks go on, agreed on by all of them.
+Pipeline::GoOn agreed(Pipeline& pipeline, const Asked& asked) {
+  if (!asked) return {};
+  Communicator& world = pipeline.mesh().world();
+  const std::int64_t every = 8 * (pipeline.mesh().along(Axis::pipe).size() - 1) + 1;
+  return [&world, every, &asked](std::int64_t microbatch) {
+    if (microbatch % every != 0) return true;
+    std::int64_t stops = asked() ? 1 : 0;
+    world.sum(Tensor(&stops, Dtype::i64, {1})).wait();
+    return stops == 0;
+  };
+}
+
+}  // namespace
+
+std::optional<double> mean_loss(Pipeline& pipeline, const Rows& rows, const Asked& asked) {
+  const std::int64_t targets = targets_of(rows);
+  require(targets > 0, "a mean loss is over at least one target");
   Communicator& data = pipeline.mesh().along(Axis::data);
   std::vector<double> sums(static_cast<std::size_t>(rows.count()), 0.0);
   const auto row_of = [&](std::int64_t m) { return m * data.size() + data.rank(); };
-  pipeline.evaluate((rows.count() + data.size() - 1) / data.size(),
-                    [&](std::int64_t m) -> std::optional<Documents> {
-                      if (row_of(m) >= rows.count()) return std::nullopt;
-                      return documents_of(rows, std::array{row_of(m)}, 0);
-                    },
-                    [&](std::int64_t m, In losses) {
-                      double& sum = sums[static_cast<std::size_t>(row_of(m))];
-                      for (const float loss : losses.span<float>()) sum += static_cast<double>(loss);
-                    });
-  const std::int64_t targets = targets_of(rows);
-  require(targets > 0, "a mean loss is over at least one target");
+  const bool whole = pipeline.evaluate((rows.count() + data.size() - 1) / data.size(),
+                                       [&](std::int64_t m) -> std::optional<Documents> {
+                                         if (row_of(m) >= rows.count()) return std::nullopt;
+                                         return documents_of(rows, std::array{row_of(m)}, 0);
+                                       },
+                                       [&](std::int64_t m, In losses) {
+                                         double& sum = sums[static_cast<std::size_t>(row_of(m))];
+                                         for (const float loss : losses.span<float>()) sum += static_cast<double>(loss);
+                                       },
+                                       agreed(pipeline, asked));
+  if (!whole) return std::nullopt;
   add_up(pipeline.mesh(), Tensor(sums.data(), Dtype::f64, {rows.count()}));
   return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(targets);
+}
+
+double mean_loss(Pipeline& pipeline, const Rows& rows) {
+  return *mean_loss(pipeline, rows, {});
 }
 
 namespace {
@@ -51,14 +74,14 @@ std::vector<std::vector<std::int64_t>> fitting(const Rows& rows, std::int64_t ca
 
 }  // namespace
 
-std::vector<bool> exact_matches(Pipeline& pipeline, const Rows& rows) {
+std::optional<std::vector<bool>> exact_matches(Pipeline& pipeline, const Rows& rows, const Asked& asked) {
   Communicator& data = pipeline.mesh().along(Axis::data);
   std::vector<std::int64_t> wrong(static_cast<std::size_t>(rows.count()), 0);  // places that miss, by row
   const auto groups = fitting(rows, pipeline.stage().capacity());
   const auto group_of = [&](std::int64_t m) { return static_cast<std::size_t>(m * data.size() + data.rank()); };
   Documents documents;               // of the microbatch under way
   std::vector<std::int64_t> places;  // of this context rank's rows in it
-  pipeline.logits(
+  const bool whole = pipeline.logits(
       (static_cast<std::int64_t>(groups.size()) + data.size() - 1) / data.size(),
       [&](std::int64_t m) -> std::optional<Documents> {
         if (group_of(m) >= groups.size()) return std::nullopt;
@@ -75,11 +98,17 @@ std::vector<bool> exact_matches(Pipeline& pipeline, const Rows& rows) {
           if (likeliest == documents.targets[place]) continue;
           ++wrong[static_cast<std::size_t>(groups[group_of(m)][static_cast<std::size_t>(documents.example[place])])];
         }
-      });
+      },
+      agreed(pipeline, asked));
+  if (!whole) return std::nullopt;
   add_up(pipeline.mesh(), Tensor(wrong.data(), Dtype::i64, {rows.count()}));
   std::vector<bool> matches;
   for (const std::int64_t missed : wrong) matches.push_back(missed == 0);
   return matches;
+}
+
+std::vector<bool> exact_matches(Pipeline& pipeline, const Rows& rows) {
+  return *exact_matches(pipeline, rows, {});
 }
 
 }  // namespace hearth

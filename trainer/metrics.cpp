@@ -139,7 +139,8 @@ MetricsLog::MetricsLog(const Path& output_dir, std::int64_t step) : path_(output
     for (const LogLine& line : lines) {
       attempt_ = std::max(attempt_, line.record.attempt + 1);
       // A run that begins again measures step 0 again, too.
-      if (step > 0 && line.record.step <= step) kept_ += line.text + "\n";
+      if (step > 0 && line.record.step < step) kept_ += line.text + "\n";
+      if (step > 0 && line.record.step == step) last_ = line.text + "\n";
     }
   }
   open();
@@ -163,9 +164,24 @@ void MetricsLog::append(StepRecord record) {
   if (appended_) return write_all(descriptor_, line, path_);
   // Until now the log stands as the last attempt left it: an attempt that does no step undoes none, and its number is
   // free for the next.
-  write_file(path_, kept_ + line);
-  kept_.clear();
-  kept_.shrink_to_fit();
+  kept_ += std::exchange(last_, line);
+  write_kept();
+}
+
+void MetricsLog::amend(const StepRecord& measured) {
+  require(!appended_, "a line is amended before one is appended");
+  StepRecord alone = measured;
+  alone.attempt = attempt_;
+  Json line = Json::parse(last_.empty() ? text_of(alone) : last_);  // the constructor has read it
+  put(line, "eval_loss", measured.eval_loss);
+  put(line, "exact_match", measured.exact_match);
+  last_ = line.dump() + "\n";
+  write_kept();
+}
+
+void MetricsLog::write_kept() {
+  write_file(path_, kept_ + last_);
+  kept_ = std::string();
   ::close(std::exchange(descriptor_, -1));
   open();
   appended_ = true;

@@ -42,15 +42,20 @@ class MetricsLog {
 
   /// The attempt is filled in. Throws like the constructor.
   void append(StepRecord record);
+  /// Adds what was measured after the step that the log continues behind (an evaluation that was cut off) to its line, or a
+  /// line where there is none. REQUIRES: nothing was appended yet.
+  void amend(const StepRecord& measured);
   std::int64_t attempt() const { return attempt_; }
 
  private:
   void open();
+  void write_kept();
 
   Path path_;
   int descriptor_ = -1;
   std::int64_t attempt_ = 1;
   std::string kept_;  // the lines that stay, until the first append
+  std::string last_;  // and the one of the step that the log continues behind
   bool appended_ = false;
 };
 

@@ -154,10 +154,11 @@ Flight& Pipeline::through(std::int64_t microbatch, const Run& run) {
   return flight;
 }
 
-void Pipeline::evaluate(std::int64_t count, const Source& source, const Take& take) {
+bool Pipeline::evaluate(std::int64_t count, const Source& source, const Take& take, const GoOn& go_on) {
   const Inspect nothing;
   const Run run{source, take, nothing, count};
   for (std::int64_t m = 0; m < count; ++m) {
+    if (go_on && !go_on(m)) return false;
     Flight& flight = through(m, run);
     if (stage_.is_last(stage_.chunks() - 1)) {
       stage_.loss(flight);
@@ -167,14 +168,16 @@ void Pipeline::evaluate(std::int64_t count, const Source& source, const Take& ta
     under_way_.erase(m);
     stage_.end(flight);
   }
+  return true;
 }
 
-void Pipeline::logits(std::int64_t count, const Source& source,
-                      const std::function<void(std::int64_t, std::int64_t, In)>& take) {
+bool Pipeline::logits(std::int64_t count, const Source& source,
+                      const std::function<void(std::int64_t, std::int64_t, In)>& take, const GoOn& go_on) {
   const Take none;
   const Inspect nothing;
   const Run run{source, none, nothing, count};
   for (std::int64_t m = 0; m < count; ++m) {
+    if (go_on && !go_on(m)) return false;
     Flight& flight = through(m, run);
     if (stage_.is_last(stage_.chunks() - 1)) {
       stage_.logits(flight, [&](std::int64_t first, In rows) { take(m, first, rows); });
@@ -183,6 +186,7 @@ void Pipeline::logits(std::int64_t count, const Source& source,
     under_way_.erase(m);
     stage_.end(flight);
   }
+  return true;
 }
 
 }  // namespace hearth

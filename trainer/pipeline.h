@@ -24,11 +24,15 @@ class Pipeline {
   /// Forward and backward of `count` microbatches in the order of the schedule; gradients on their owners, but for
   /// finish(). Where the schedule wants a multiple, idle microbatches are added.
   void run(std::int64_t count, const Source& source, const Take& take, const Inspect& inspect = {});
-  /// Losses alone.
-  void evaluate(std::int64_t count, const Source& source, const Take& take);
+  /// Asked before each microbatch of those below, on every rank; they must answer alike. False ends the call at once.
+  using GoOn = std::function<bool(std::int64_t microbatch)>;
+  /// Losses alone. Returns whether all were taken; without `go_on` they are.
+  bool evaluate(std::int64_t count, const Source& source, const Take& take, const GoOn& go_on = {});
   /// Logits alone: `rows` (rows, V), f32, begin at row `first` of those of this context rank; on the last stage alone.
-  void logits(std::int64_t count, const Source& source,
-              const std::function<void(std::int64_t microbatch, std::int64_t first, In rows)>& take);
+  /// Returns as evaluate() does.
+  bool logits(std::int64_t count, const Source& source,
+              const std::function<void(std::int64_t microbatch, std::int64_t first, In rows)>& take,
+              const GoOn& go_on = {});
 
   Stage& stage() { return stage_; }
   Mesh& mesh() { return mesh_; }

@@ -87,7 +87,11 @@ std::optional<double> loss_of(Pipeline& pipeline, const Rows& rows, bool backwar
       sums[static_cast<std::size_t>(row_of(m))] += static_cast<double>(loss);
   };
   const std::int64_t rounds = (rows.count() + data.size() - 1) / data.size();
-  backward ? pipeline.run(rounds, source, take) : pipeline.evaluate(rounds, source, take);
+  if (backward) {
+    pipeline.run(rounds, source, take);
+  } else {
+    pipeline.evaluate(rounds, source, take);
+  }
   add_up(pipeline.mesh(), Tensor(sums.data(), Dtype::f64, {rows.count()}));
   return std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(trained);
 }

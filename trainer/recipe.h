@@ -185,6 +185,13 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const std::v
 /// YAML of every key with its canonical name and value, by section, with how it was stated as a comment. Reading it
 /// gives an equal Recipe.
 std::string resolved_yaml(const Recipe& recipe);
+/// What a start found for keys that the recipe leaves open, or that mean something else on its ranks.
+struct Settled {
+  std::string ranks;                                       // how many, and their mesh
+  std::map<std::string, std::string, std::less<>> values;  // by canonical key
+};
+/// The same with them as comments, so that it reads back as the recipe alone.
+std::string resolved_yaml(const Recipe& recipe, const Settled& settled);
 
 /// A key whose values differ; values as resolved_yaml writes them, empty where nothing is set.
 struct Difference {

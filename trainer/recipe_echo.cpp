@@ -35,16 +35,28 @@ bool Recipe::operator==(const Recipe& other) const {
 }
 
 std::string resolved_yaml(const Recipe& recipe) {
-  std::string text;
+  return resolved_yaml(recipe, {});
+}
+
+std::string resolved_yaml(const Recipe& recipe, const Settled& settled) {
+  std::string text = settled.ranks.empty() ? "" : fmt::format("# at this start: {}\n", settled.ranks);
   std::optional<RecipeSection> section;
   for (const RecipeKey& key : recipe_keys()) {
-    const auto value = key.working() ? key.field.write(recipe) : std::nullopt;
-    if (!value) continue;
+    if (!key.working()) continue;
+    const auto value = key.field.write(recipe);
+    const auto here = settled.values.find(key.name);
+    if (!value && here == settled.values.end()) continue;
     if (section != key.section) text += fmt::format("{}:\n", name_of(key.section));
     section = key.section;
+    if (!value) {
+      text += fmt::format("  # {}: {}  (settled at this start)\n", key.name, here->second);
+      continue;
+    }
     // A block begins with a line end; the comment goes behind the key.
     const bool block = value->starts_with('\n');
-    const std::string comment = commented(recipe, key);
+    std::string comment = commented(recipe, key);
+    if (here != settled.values.end() && here->second != *value)
+      comment += fmt::format("{} at this start: {}", comment.empty() ? "  #" : ";", here->second);
     text += block ? fmt::format("  {}:{}{}\n", key.name, comment, *value)
                   : fmt::format("  {}: {}{}\n", key.name, *value, comment);
   }

@@ -53,10 +53,7 @@ std::string numbers(const RunSummary& run) {
   if (run.held_out) tiles.push_back(change_tile("Held-out loss", *run.held_out, value_text));
   if (run.exact_match) tiles.push_back(change_tile("Questions answered exactly", *run.exact_match, percent_text));
   tiles.push_back(tile("Tokens", grouped(run.tokens), fmt::format("{} of them trained", grouped(run.trained_tokens))));
-  if (run.seconds > 0 && run.tokens > 0) {
-    const double speed = std::min(static_cast<double>(run.tokens) / run.seconds, 1e15);
-    tiles.push_back(tile("Tokens per second", grouped(static_cast<std::int64_t>(speed + 0.5)), "all ranks"));
-  }
+  if (run.speed > 0) tiles.push_back(tile("Tokens per second", speed_text(run.speed), "all ranks"));
   tiles.push_back(tile("Duration", duration_text(run.seconds),
                        run.attempts > 1 ? fmt::format("{} attempts", run.attempts) : "one attempt"));
   tiles.push_back(tile("Steps", grouped(run.steps), fmt::format("{:.3g} passes over the data", run.epochs)));
@@ -77,10 +74,13 @@ std::string words(const ReportFacts& facts) {
   return rows_of(tiles, 2);
 }
 
-std::string state(const RunSummary& run) {
+std::string state(const RunSummary& run, const ReportFacts& facts) {
   std::string look = " open";
   std::string words = "no step yet";
-  if (run.broken) {
+  if (facts.broken) {
+    look = " broken";
+    words = fmt::format("failed after step {} of {}", grouped(run.steps), grouped(run.total_steps));
+  } else if (run.broken) {
     look = " broken";
     words = fmt::format("not finite at step {}", grouped(*run.broken));
   } else if (run.steps > 0 && run.steps >= run.total_steps) {
@@ -148,13 +148,14 @@ std::string recipe_section(const std::string& recipe) {
   return out + "</pre>\n";
 }
 
-std::string page(const Records& records, const ReportFacts& facts, bool plots) {
-  const RunSummary run = summary_of(records);
+std::string page(const Records& records, const RunSummary& run, const ReportFacts& facts, bool plots) {
   const std::string title = escaped(facts.title.empty() ? "hearth" : facts.title);
   std::string out = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   out += "<title>" + title + "</title>\n<style>" + std::string(report_style()) + "</style>\n</head>\n<body>\n";
-  out += "<header><h1>" + title + "</h1>" + state(run) + "</header>\n";
+  out += "<header><h1>" + title + "</h1>" + state(run, facts) + "</header>\n";
+  if (!facts.ending.empty())
+    out += fmt::format("<p class=\"ending{}\">{}</p>\n", facts.broken ? " broken" : "", escaped(facts.ending));
   out += numbers(run) + words(facts);
   if (plots) out += curves(records, run);
   out += section("Data", facts.counts) + recipe_section(facts.recipe);
@@ -167,12 +168,12 @@ std::string page(const Records& records, const ReportFacts& facts, bool plots) {
 
 }  // namespace
 
-Path write_report(const Path& output_dir, const ReportFacts& facts, bool plots) {
+WrittenReport write_report(const Path& output_dir, const ReportFacts& facts, bool plots) {
   const Path log = output_dir / "trainer_log.jsonl";
   const Records records = std::filesystem::exists(log) ? read_metrics(log) : Records{};
-  const Path path = output_dir / "report.html";
-  write_file(path, page(records, facts, plots));
-  return path;
+  WrittenReport report = {output_dir / "report.html", summary_of(records)};
+  write_file(report.path, page(records, report.summary, facts, plots));
+  return report;
 }
 
 }  // namespace hearth

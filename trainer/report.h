@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "trainer/report_summary.h"
 
 namespace hearth {
 
@@ -13,12 +14,19 @@ struct ReportFacts {
   std::string mesh;     // ranks, threads, dtype
   std::string program;  // name, version, commit
   std::string machine;
-  std::string recipe;  // the resolved recipe, YAML
-  std::string counts;  // lines of Counts::text()
+  std::string recipe;   // the resolved recipe, YAML
+  std::string counts;   // lines of Counts::text()
+  std::string ending;   // why the run ended before its last step; empty: it did not, or is under way
+  bool broken = false;  // by a failure, not because somebody interrupted it
 };
 
-/// Writes `output_dir`/report.html from `output_dir`/trainer_log.jsonl and returns its path; plots: false leaves the
-/// curves out. Throws Kind::storage or Kind::machine.
-Path write_report(const Path& output_dir, const ReportFacts& facts, bool plots);
+struct WrittenReport {
+  Path path;
+  RunSummary summary;  // what it says in numbers
+};
+
+/// Writes `output_dir`/report.html from `output_dir`/trainer_log.jsonl; plots: false leaves the curves out. Throws
+/// Kind::storage or Kind::machine.
+WrittenReport write_report(const Path& output_dir, const ReportFacts& facts, bool plots);
 
 }  // namespace hearth

@@ -26,6 +26,8 @@ h2 { font-size: 1.05rem; font-weight: 650; margin: 2.2rem 0 .7rem; }
 .state { font-size: .85rem; color: var(--good); border: 1px solid; border-radius: 1rem; padding: .05rem .7rem; }
 .state.open { color: var(--quiet); }
 .state.broken { color: var(--broken); }
+.ending { margin: .5rem 0 1rem; padding: .5rem .8rem; border-left: .25rem solid var(--quiet); }
+.ending.broken { border-color: var(--broken); }
 .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 0 0 .8rem; }
 .tiles div, figure, pre {
   background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin: 0;

@@ -23,20 +23,28 @@ bool is_broken(const std::optional<double>& value) {
 RunSummary summary_of(const std::vector<StepRecord>& records) {
   RunSummary run;
   double elapsed = 0;  // of the attempt that is being read
+  double taken = 0;    // tokens of its steps
+  double tokens = 0;   // of all attempts
   for (std::size_t i = 0; i < records.size(); ++i) {
     const StepRecord& r = records[i];
     if (i > 0 && r.attempt != records[i - 1].attempt) {
       run.began.push_back(static_cast<double>(records[i - 1].step));
       run.seconds += elapsed;
-      elapsed = 0;
+      tokens += taken;
+      elapsed = taken = 0;
     }
-    elapsed = std::max(elapsed, r.elapsed);
+    if (r.step > 0 && r.elapsed >= elapsed) {
+      elapsed = r.elapsed;
+      taken = r.throughput * r.elapsed;
+    }
     run.attempts = std::max(run.attempts, r.attempt);
     run.peak_memory = std::max(run.peak_memory, r.peak_memory);
     if (r.loss) run.loss = r.loss;
     if (!run.broken && (is_broken(r.loss) || is_broken(r.norm))) run.broken = r.step;
   }
   run.seconds += elapsed;
+  tokens += taken;
+  if (run.seconds > 0) run.speed = tokens / run.seconds;
   if (!records.empty()) {
     const StepRecord& last = records.back();
     run.steps = last.step;

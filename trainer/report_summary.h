@@ -24,7 +24,10 @@ struct RunSummary {
   std::optional<double> loss;  // of the last step that logged one
   std::optional<Change> held_out, exact_match;
   std::int64_t tokens = 0, trained_tokens = 0;
-  double seconds = 0;  // of the steps that stand in the log, all attempts together
+  /// From the start of an attempt's first step to the end of its last that stands in the log, all attempts together:
+  /// evaluations and checkpoints between steps included; what came before the first step and after the last is not.
+  double seconds = 0;
+  double speed = 0;  // tokens of those steps / seconds; 0: not known
   std::int64_t attempts = 0;
   std::uint64_t peak_memory = 0;       // bytes
   std::vector<double> began;           // the step after which each later attempt went on

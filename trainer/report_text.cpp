@@ -81,6 +81,10 @@ std::string percent_text(double share) {
   return fmt::format("{:.1f} %", percent);
 }
 
+std::string speed_text(double tokens_per_second) {
+  return grouped(static_cast<std::int64_t>(std::clamp(tokens_per_second, 0.0, 1e15) + 0.5));
+}
+
 std::string duration_text(double seconds) {
   if (!(seconds >= 0 && seconds < 1e12)) return "unknown";
   if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);

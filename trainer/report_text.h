@@ -16,6 +16,8 @@ std::string grouped(std::int64_t count);
 std::string value_text(double value);
 /// "12.5 %"; a share that is not quite all is never shown as 100.
 std::string percent_text(double share);
+/// Tokens a second: "12,345"
+std::string speed_text(double tokens_per_second);
 /// "0.8 s", "4 min 5 s", "2 h 3 min"
 std::string duration_text(double seconds);
 

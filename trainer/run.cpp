@@ -5,15 +5,18 @@
 #include <cmath>
 
 #include "data/sampler.h"
-#include "trainer/evaluate.h"
 #include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/report.h"
+#include "trainer/report_text.h"
 #include "trainer/run_data.h"
+#include "trainer/run_evaluation.h"
+#include "trainer/run_interruption.h"
 #include "trainer/run_model.h"
 #include "trainer/run_resume.h"
 #include "trainer/run_schedule.h"
+#include "trainer/run_settled.h"
 #include "trainer/run_start.h"
 #include "trainer/step.h"
 #include "trainer/together_of.h"
@@ -28,6 +31,9 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
+
+/// In RunState::more: the step whose evaluation was cut off by an interruption and is still to be done.
+constexpr const char* cut_off = "evaluation_cut_off";
 
 /// Everything of one job, in the order in which it comes to be.
 class Job {
@@ -44,14 +50,18 @@ class Job {
   void place_rows();
   void plan(const PlacedOptions& placed);
   void fill();
-  void evaluate(StepRecord& record);
+  void introduce();
+  void before_the_first_step();
+  bool evaluate(StepRecord& record);
+  void evaluate_what_was_cut_off();
   void one_step(std::int64_t step);
   [[noreturn]] void stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen);
   bool save(std::int64_t step);
   bool save_is_due(std::int64_t step, bool& interrupted);
+  void end_interrupted(std::int64_t step, bool saved);
   StepRecord record_of(std::int64_t step) const;
   void finish();
-  Path report();
+  WrittenReport report(const std::string& ending = "", bool broken = false);
   ReportFacts facts() const;
 
   const Recipe& recipe_;
@@ -66,8 +76,7 @@ class Job {
   Prepared data_;
   std::optional<Prepared> questions_;
   DatasetRows rows_;
-  std::optional<DatasetRows> eval_rows_;
-  std::optional<DatasetRows> question_rows_;
+  RunEvaluation evaluation_;
   StepRows step_rows_;
   std::unique_ptr<Backend> backend_;
   Bf16Products products_ = Bf16Products::widened;
@@ -88,7 +97,7 @@ class Job {
 Job::Job(const Recipe& recipe, const RunContext& context)
     : recipe_(recipe),
       context_(context),
-      together_(together_on_files_of(context.world)),
+      together_(together_until_asked(context, recipe)),
       progress_(context.world.rank() == 0 ? context.progress : ProgressStyle::none, context.colors,
                 recipe.output.logging_steps, context.out),
       start_(start_run(recipe, context.world, context.program)),
@@ -98,15 +107,12 @@ Job::Job(const Recipe& recipe, const RunContext& context)
                    recipe.model.init == Recipe::Init::xavier ? Init::xavier : Init::normal,
                    {.tensor = mesh_.shape().tensor, .context = mesh_.shape().context}),
       data_(prepare_data(recipe, model_, together_)),
-      rows_(data_.train) {
+      questions_(recipe.eval.domain_qa ? std::optional(prepare_questions(recipe, model_, together_)) : std::nullopt),
+      rows_(data_.train),
+      evaluation_(recipe, data_.eval ? &*data_.eval : nullptr, questions_ ? &questions_->train : nullptr) {
   for (const std::string& text : start_.notes) note("note: " + text);
   for (const std::string& text : model_.notes) note("note: " + text);
   if (const std::string lost = data_.counts.losses(); !lost.empty()) note("note: " + lost);
-  if (data_.eval) eval_rows_.emplace(*data_.eval);
-  if (recipe.eval.domain_qa) {
-    questions_.emplace(prepare_questions(recipe, model_, together_));
-    question_rows_.emplace(questions_->train);
-  }
   all_or_none(together_, [this] { go_on(); });
   std::optional<Bf16Products> products;
   if (resumed_) {
@@ -161,11 +167,14 @@ void Job::place_rows() {
     state_.more["data"] = data_.train.store().key();
   }
   check_schedule(recipe_, mesh_.shape(), step_rows_.microbatches);
-  state_.recipe = resolved_yaml(recipe_);
   begun_ = state_.step;
   const std::int64_t left = std::max<std::int64_t>(0, last_row().value_or(0) - state_.row);
   steps_ = recipe_.train.max_steps.value_or(begun_ + (left + step_rows_.rows - 1) / step_rows_.rows);
   tokens_before_ = state_.tokens;
+  const MeshShape mesh = mesh_.shape();
+  state_.recipe = resolved_yaml(
+      recipe_, settled_at_start(recipe_, {model_.config, mesh, step_rows_, steps_,
+                                          data_options(recipe_, model_.config).cutoff_len, context_.threads}));
 }
 
 /// Memory is known before any is taken.
@@ -173,7 +182,7 @@ void Job::plan(const PlacedOptions& placed) {
   const int data = mesh_.shape().data;
   const auto rounds = static_cast<int>((step_rows_.microbatches + data - 1) / data);
   PlannedLayout layout = layout_of(transformer_, mesh_.shape(), placed, rounds);
-  layout.asks_questions = question_rows_.has_value();
+  layout.asks_questions = evaluation_.asks_questions();
   const PlannedModel planned(transformer_, placed.capacity, placed.compute);
   memory_table_ = memory_table(plan_memory(planned, layout, mesh_.along(Axis::pipe).rank(), *backend_));
 }
@@ -186,10 +195,7 @@ void Job::fill() {
   placed.zero_stage = zero_stage(recipe_, mesh_.sums().size());
   placed.poison = context_.poison;
   placed.recompute = recipe_.train.gradient_checkpointing;
-  placed.capacity = capacity_for(rows_, step_rows_.microbatch);
-  for (const auto& some : {&eval_rows_, &question_rows_}) {
-    if (*some) placed.capacity = std::max(placed.capacity, capacity_for(**some, 1));
-  }
+  placed.capacity = std::max(capacity_for(rows_, step_rows_.microbatch), evaluation_.capacity());
   placed.schedule = schedule_kind(recipe_);
   placed.chunks = chunks_of(recipe_);
   placed.order = recipe_.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
@@ -227,37 +233,38 @@ StepRecord Job::record_of(std::int64_t step) const {
   return record;
 }
 
-void Job::evaluate(StepRecord& record) {
-  if (eval_rows_) record.eval_loss = mean_loss(on_->pipeline, *eval_rows_);
-  if (question_rows_) {
-    const auto matches = exact_matches(on_->pipeline, *question_rows_);
-    std::int64_t right = 0;
-    for (std::size_t i = 0; i < matches.size(); ++i) {
-      const std::int64_t answer = question_rows_->trained(static_cast<std::int64_t>(i)) - 1;  // its end is a target too
-      if (matches[i] && answer <= recipe_.eval.domain_qa->max_new_tokens) ++right;
-    }
-    record.exact_match = static_cast<double>(right) / static_cast<double>(matches.size());
-  }
-  if (!record.eval_loss && !record.exact_match) return;
-  std::string text = fmt::format("after step {}:", record.step);
-  if (record.eval_loss) text += fmt::format("  held-out loss {:.4f}", *record.eval_loss);
-  if (record.exact_match) text += fmt::format("  questions answered exactly {:.1f} %", 100 * *record.exact_match);
-  note(text);
+/// False: it was cut off, and the record is as it was.
+bool Job::evaluate(StepRecord& record) {
+  const bool whole = evaluation_.measure(
+      on_->pipeline, [this] { return asked_to_end(context_); }, record);
+  if (!whole) return false;
+  note(measured_text(record));
   if (record.eval_loss)
     state_.best_eval_loss = std::min(*record.eval_loss, state_.best_eval_loss.value_or(*record.eval_loss));
+  return true;
+}
+
+/// The attempt before ended in the evaluation after its last step, which is done now, as if nothing had been between.
+void Job::evaluate_what_was_cut_off() {
+  if (!state_.more.contains(cut_off)) return;
+  StepRecord measured = record_of(begun_);
+  if (!evaluate(measured)) end_if_asked(context_, recipe_);
+  if (log_) log_->amend(measured);
+  state_.more.erase(cut_off);
+  if (begun_ >= steps_) save(begun_);  // the last checkpoint knows of it, too
 }
 
 void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen) {
   const Trouble trouble = stepper_->diagnose(chosen);
-  progress_.end();
-  report();
-  fail_everywhere(
-      Kind::numeric,
+  const std::string text = fmt::format(
       "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
       "update was left out on every rank and the run stops{}. Lower learning_rate or raise warmup_steps, in another "
       "output_dir",
       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
       parent_.empty() ? "" : "; its last checkpoint is good");
+  progress_.end();
+  report(text, true);
+  fail_everywhere(Kind::numeric, "{}", text);
 }
 
 void Job::one_step(std::int64_t step) {
@@ -273,23 +280,20 @@ void Job::one_step(std::int64_t step) {
   state_.tokens += result.tokens;
   state_.trained_tokens += result.trained;
   state_.last_loss = result.loss;
+  if (context_.in_step) context_.in_step(step + 1);
   StepRecord record = record_of(step + 1);
   record.loss = result.loss;
   record.rate = result.rate;
   record.norm = result.norm;
   progress_.step(record);
-  const bool by_steps = recipe_.eval.eval_strategy == Recipe::EvalStrategy::steps && recipe_.eval.eval_steps &&
-                        (step + 1) % *recipe_.eval.eval_steps == 0;
-  if (by_steps || step + 1 == steps_) {
-    evaluate(record);
-  }
+  if (evaluation_.due_after(step + 1, steps_) && !evaluate(record)) state_.more[cut_off] = step + 1;
   if (log_) log_->append(record);
 }
 
 /// All ranks agree: a signal on any of them counts, and the first rank's clock.
 bool Job::save_is_due(std::int64_t step, bool& interrupted) {
   const auto& minutes = recipe_.output.save_every_minutes;
-  std::int64_t flags[2] = {context_.interrupted != nullptr && *context_.interrupted ? 1 : 0,
+  std::int64_t flags[2] = {asked_to_end(context_) ? 1 : 0,
                            first() && minutes && seconds_since(saved_) >= 60 * *minutes ? 1 : 0};
   context_.world.sum(Tensor(flags, Dtype::i64, {2})).wait();
   interrupted = flags[0] > 0;
@@ -323,8 +327,8 @@ bool Job::save(std::int64_t step) {
   return true;
 }
 
-RunEnd Job::run() {
-  if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
+/// What is about to run.
+void Job::introduce() {
   note(fmt::format("{} parameters, {}, {} x {} thread(s), ZeRO {}, {} rows of at most {} tokens, {} a step, {} steps",
                    model_.config.parameters(), name_of(recipe_.train.dtype), mesh_.shape().text(), context_.threads,
                    zero_stage(recipe_, mesh_.sums().size()), data_.train.rows(), data_.train.longest_row(),
@@ -337,36 +341,55 @@ RunEnd Job::run() {
         100 * ideal_bubble(schedule_kind(recipe_), mesh_.shape().pipe, chunks_of(recipe_), static_cast<int>(rounds))));
   }
   if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
+}
+
+void Job::before_the_first_step() {
+  end_if_asked(context_, recipe_);
+  note(memory_table_);
+  began_ = Clock::now();
+  StepRecord before = record_of(0);
+  if (begun_ == 0 && evaluation_.due_after(0, steps_)) {
+    if (!evaluate(before)) end_if_asked(context_, recipe_);
+    if (log_) log_->append(before);
+  }
+  began_ = Clock::now();
+  saved_ = Clock::now();
+}
+
+void Job::end_interrupted(std::int64_t step, bool saved) {
+  progress_.end();
+  if (!saved) {
+    fail_everywhere(
+        Kind::storage,
+        "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, then the "
+        "same command goes on",
+        step);
+  }
+  const std::string text =
+      fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on{}", step,
+                  state_.more.contains(cut_off) ? ", first with the evaluation that was cut off" : "");
+  report(text);
+  note(text);
+}
+
+RunEnd Job::run() {
+  if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
+  introduce();
+  evaluate_what_was_cut_off();
   if (begun_ >= steps_) {
     report();
     note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
                      begun_));
     return RunEnd::finished;
   }
-  note(memory_table_);
-  if (begun_ == 0) {
-    StepRecord before = record_of(0);
-    evaluate(before);
-    if (log_ && (before.eval_loss || before.exact_match)) log_->append(before);
-  }
-  began_ = Clock::now();
-  saved_ = Clock::now();
+  before_the_first_step();
   for (std::int64_t step = begun_; step < steps_; ++step) {
     one_step(step);
     bool interrupted = false;
     if (save_is_due(step + 1, interrupted)) {
       const bool saved = save(step + 1);
-      if (interrupted && step + 1 < steps_) {
-        progress_.end();
-        if (!saved)
-          fail_everywhere(
-              Kind::storage,
-              "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, "
-              "then "
-              "the same command goes on",
-              step + 1);
-        report();
-        note(fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on", step + 1));
+      if (interrupted && (step + 1 < steps_ || state_.more.contains(cut_off))) {
+        end_interrupted(step + 1, saved);
         return RunEnd::interrupted;
       }
     }
@@ -390,22 +413,28 @@ ReportFacts Job::facts() const {
   return facts;
 }
 
-Path Job::report() {
+/// Of the first rank; the others get an empty one.
+WrittenReport Job::report(const std::string& ending, bool broken) {
   log_.reset();
-  Path written;
+  WrittenReport written;
   all_or_none(together_, [&] {
-    if (first()) written = write_report(recipe_.output.output_dir, facts(), recipe_.output.plot_loss);
+    if (!first()) return;
+    ReportFacts about = facts();
+    about.ending = ending;
+    about.broken = broken;
+    written = write_report(recipe_.output.output_dir, about, recipe_.output.plot_loss);
   });
   return written;
 }
 
+/// Says the numbers of the report: one run has one duration and one speed.
 void Job::finish() {
   progress_.end();
-  const Path report_file = report();
-  const double seconds = seconds_since(began_);
-  note(fmt::format("finished: {} steps in {}, {:.0f} tokens/s; the model is in {}/step-{}, the report is {}", steps_,
-                   hours(seconds), static_cast<double>(state_.tokens - tokens_before_) / seconds,
-                   recipe_.output.output_dir, steps_, report_file.string()));
+  const WrittenReport written = report();
+  const RunSummary& run = written.summary;
+  note(fmt::format("finished: {} steps in {}{}, {} tokens/s; the model is in {}/step-{}, the report is {}", steps_,
+                   duration_text(run.seconds), run.attempts > 1 ? fmt::format(" ({} attempts)", run.attempts) : "",
+                   speed_text(run.speed), recipe_.output.output_dir, steps_, written.path.string()));
 }
 
 }  // namespace

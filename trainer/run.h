@@ -35,7 +35,8 @@ struct RunContext {
   /// True: commit a checkpoint after this step and end.
   const std::atomic<bool>* interrupted = nullptr;
   Poison poison = Poison::no;
-  /// For tests: called after each step.
+  /// For tests: called when step `step` (from 1) is updated and not yet logged, evaluated or saved; and after all that.
+  std::function<void(std::int64_t step)> in_step = {};
   std::function<void(std::int64_t step)> after_step = {};
 };
 

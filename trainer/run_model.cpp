@@ -16,7 +16,7 @@ constexpr const char* end_of_text = "<|endoftext|>";
 constexpr const char* config_place = "model_config of the recipe";  // in messages
 
 /// Makes a byte-level BPE of the recipe's own texts in a folder, unless it is there.
-void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& folder) {
+void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& folder, const Together& together) {
   const Path made_from = folder / "made_from.txt";
   std::string content =
       fmt::format("{} entries, of the texts with these SHA-384\n", *recipe.model.tokenizer_vocab_size);
@@ -25,7 +25,10 @@ void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& f
   // Once a checkpoint stands on a vocabulary it stays: other texts are then refused as changed data.
   if (there && (read_text(made_from) == content || !checkpoints(recipe.output.output_dir).empty())) return;
   BpeTrainer trainer;
-  walk_texts(sources, [&](std::string_view text) { trainer.add(text); });
+  walk_texts(sources, [&](std::string_view text) {
+    together.check();
+    trainer.add(text);
+  });
   const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
   make_folder(folder);
   const nlohmann::ordered_json settings = {
@@ -141,7 +144,7 @@ RunModel run_model(const Recipe& recipe, const Together& together) {
   if (recipe.model.tokenizer_vocab_size) {
     sources = std::make_shared<const Sources>(find_sources(data_sources(recipe.data.datasets, recipe), together));
     all_or_none(together, [&] {
-      if (together.part == 0) train_tokenizer(recipe, *sources, Path(recipe.output.output_dir) / "tokenizer");
+      if (together.part == 0) train_tokenizer(recipe, *sources, Path(recipe.output.output_dir) / "tokenizer", together);
     });
   }
   RunModel model;

@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 import cli_support as cli
 
@@ -177,6 +179,39 @@ class Train(RunTest):
         self.refused(2, ["max_steps: was not set, is now 3", "put them back as they were", "--set output_dir=FOLDER"],
                      "train", recipe, *trial, leaves=("run/run.lock",))
 
+    def test_one_run_has_one_duration_and_one_speed(self):
+        recipe = self.recipe(val_size=4, max_steps=3)
+        self.good("train", recipe)
+        out = self.good("train", recipe, "--set", "max_steps=6", ranks=2).out
+        said = re.search(r"finished: 6 steps in (.+) \(2 attempts\), ([\d,]+) tokens/s", out)
+        self.assertTrue(said, out)
+        page = (self.folder / "run/report.html").read_text()
+        tiles = dict(re.findall(r'<dt>([^<]+)</dt><dd class="value">([^<]+)</dd>', page))
+        self.assertEqual((tiles["Duration"], tiles["Tokens per second"]), said.groups())
+        records = [json.loads(line) for line in (self.folder / "run/trainer_log.jsonl").read_text().splitlines()]
+        ends = [record for record, after in zip(records, [*records[1:], {}])
+                if record["attempt"] != after.get("attempt")]
+        self.assertEqual([record["current_steps"] for record in ends], [3, 6])
+        seconds = sum(record["elapsed_seconds"] for record in ends)
+        speed = sum(record["elapsed_seconds"] * record["throughput"] for record in ends) / seconds
+        self.assertAlmostEqual(int(tiles["Tokens per second"].replace(",", "")), speed, delta=0.51)
+
+    def test_what_a_start_settled_is_shown(self):
+        self.write("rows.jsonl", '{"text": "once upon a time there was"}\n{"text": "a little girl"}\n')
+        self.good("train", self.recipe(cutoff_len=None, packing="none", datasets="rows.jsonl", warmup_steps=None,
+                                       max_steps=2), ranks=2)
+        recipe = (self.folder / "run/step-2/recipe.yaml").read_text()
+        page = (self.folder / "run/report.html").read_text()
+        for line in ("# at this start: 2 rank(s): pipe 1 x data 2 x context 1 x tensor 1", "# zero_stage: 3  (settled",
+                     "# data_shard_size: 2  (settled", "# threads_per_rank: 1  (settled", "# pipeline_chunks: 1  (settled",
+                     "# gradient_accumulation_steps: 1  (settled", "# cutoff_len: 512  (settled",
+                     "# warmup_steps: 1  (settled"):
+            self.assertIn(line, recipe)
+            self.assertIn(line, page)
+        # It reads back as the recipe that it is.
+        self.write("again.yaml", recipe)
+        self.assertIn("this run is finished", self.good("train", "again.yaml", ranks=2).out)
+
     def test_progress(self):
         recipe = self.recipe()
         for style in ("bar", "lines", "none"):
@@ -206,6 +241,34 @@ class Interrupted(RunTest):
             answer = self.good("train", recipe, ranks=ranks)
             self.assertIn(f"continuing from run/step-{at[0]}", answer.out)
             self.assertEqual(self.weights("run"), whole)
+
+    def test_a_signal_in_a_long_evaluation_is_acted_on_at_once(self):
+        """And before the first step, too, when there is nothing to save yet."""
+        self.write("rows.txt", (cli.data / "corpora/tinyshakespeare.txt").read_bytes() * 12)
+        recipe = self.recipe(eval_dataset="rows.txt", eval_steps=1, max_steps=2, cutoff_len=64, save_steps=1000)
+        log = self.folder / "run/trainer_log.jsonl"
+        process = self.started("train", recipe, ranks=2)
+        self.assertTrue(cli.until((self.folder / "run/run.json").exists))
+        process.send_signal(signal.SIGUSR1)
+        code, out = self.ended(process)
+        self.assertEqual(code, 10, out)
+        self.assertIn("nothing was trained; run holds no checkpoint yet, and the same command begins the run", out)
+        self.assertFalse(log.exists() and log.read_text(), out)
+        process = self.started("train", recipe, ranks=2)
+        self.assertTrue(cli.until(lambda: log.read_text().count("\n") == 1))  # now that after step 1 begins
+        time.sleep(0.2)
+        process.send_signal(signal.SIGUSR1)
+        code, out = self.ended(process)
+        self.assertEqual(code, 10, out)
+        self.assertIn("first with the evaluation that was cut off", out)
+        self.assertEqual(self.checkpoints(), [1])
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertEqual([("eval_loss" in record) for record in records], [True, False])
+        answer = self.good("train", recipe, ranks=2)
+        self.assertLess(answer.out.index("after step 1:"), answer.out.index("step 2/2"))
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertEqual([record["current_steps"] for record in records], [0, 1, 2])
+        self.assertTrue(all("eval_loss" in record for record in records), records)
 
     def test_ctrl_c_on_a_run_of_its_own(self):
         for sent, says in [(signal.SIGINT, "Ctrl-C once more ends at once"), (signal.SIGTERM, "")]:

@@ -122,6 +122,90 @@ TEST_F(Resume, TwoRanksThenOneThenThreeThenFour) {
   EXPECT_TRUE(test::result_of(folder_.path(), "moved") == whole);
 }
 
+/// Whether a file, which is too long for a message, holds this.
+bool says(const Path& file, const std::string& text) {
+  return read_text(file).find(text) != std::string::npos;
+}
+
+/// The lines of a run's log that hold an evaluation: step and loss.
+std::vector<std::pair<std::int64_t, double>> evaluations_of(const Path& run) {
+  std::vector<std::pair<std::int64_t, double>> found;
+  for (const StepRecord& record : read_metrics(run / "trainer_log.jsonl")) {
+    if (record.eval_loss) found.emplace_back(record.step, *record.eval_loss);
+  }
+  return found;
+}
+
+/// A signal that comes in an evaluation cuts it off; the run that goes on does it first, and nothing tells the two apart.
+TEST_F(Resume, AnEvaluationThatIsCutOffIsDoneFirst) {
+  JobOptions o = options();
+  o.steps = 10;
+  o.save_steps = 100;
+  o.more = {"val_size: 5", "eval_steps: 5"};
+  run_on_threads(2, folder_.path(), "whole", o);
+  const Path run = folder_.path() / "cut";
+  const auto during = [&](int ranks, std::int64_t step) {  // asked to end while step 5, or 10, is under way
+    std::atomic<bool> flag = false;
+    return run_on_threads(ranks, folder_.path(), "cut", o, [&](RunContext& context) {
+      context.interrupted = &flag;
+      context.in_step = [&flag, step](std::int64_t now) {
+        if (now == step) flag = true;
+      };
+    });
+  };
+  EXPECT_EQ(during(2, 5), RunEnd::interrupted);
+  EXPECT_TRUE(std::filesystem::exists(run / "step-5"));
+  EXPECT_EQ(evaluations_of(run).size(), 1U) << "that before the first step alone";
+  EXPECT_EQ(read_metrics(run / "trainer_log.jsonl").back().step, 5);
+  EXPECT_TRUE(says(run / "report.html", "interrupted at step 5: the checkpoint is saved"));
+  EXPECT_EQ(during(1, 10), RunEnd::interrupted) << "the last step is done, and not the evaluation after it";
+  EXPECT_EQ(evaluations_of(run).size(), 2U);
+  EXPECT_EQ(run_on_threads(2, folder_.path(), "cut", o), RunEnd::finished);
+  EXPECT_EQ(evaluations_of(run), evaluations_of(folder_.path() / "whole"));
+  EXPECT_EQ(evaluations_of(run).size(), 3U);
+  EXPECT_TRUE(test::result_of(folder_.path(), "cut") == test::result_of(folder_.path(), "whole"));
+  const RunState one = CheckpointReader(run / "step-10").state();
+  const RunState other = CheckpointReader(folder_.path() / "whole" / "step-10").state();
+  EXPECT_EQ(one.best_eval_loss, other.best_eval_loss);
+  EXPECT_EQ(one.more, other.more);
+  EXPECT_FALSE(says(run / "report.html", "interrupted at step"));
+}
+
+/// Asked before the first step, a start ends without one and says what there is.
+TEST_F(Resume, AskedBeforeTheFirstStepItEndsWithoutOne) {
+  const JobOptions o = options();
+  std::atomic<bool> at_once = true;
+  const auto text_of_start = [&](bool once_prepared) {
+    std::atomic<bool> later = false;
+    try {
+      run_on_threads(2, folder_.path(), "run", o, [&](RunContext& context) {
+        context.interrupted = once_prepared ? &later : &at_once;
+        if (!once_prepared || context.world.rank() != 1) return;  // one rank is enough
+        context.make_device = [make = context.make_device, &later](std::optional<Bf16Products> products) {
+          later = true;
+          return make(products);
+        };
+      });
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), Kind::preempted) << error.text();
+      return error.text();
+    }
+    return std::string("it did not end");
+  };
+  for (const bool once_prepared : {false, true}) {
+    EXPECT_THAT(text_of_start(once_prepared), AllOf(HasSubstr("nothing was trained"), HasSubstr("no checkpoint yet")));
+    EXPECT_FALSE(says(folder_.path() / "run" / "run.lock", "pid")) << "its lock was given back";
+  }
+  EXPECT_EQ(run_until(3, 2, "run", o), RunEnd::interrupted);
+  for (const bool once_prepared : {false, true}) {
+    EXPECT_THAT(text_of_start(once_prepared),
+                AllOf(HasSubstr("nothing was trained"), HasSubstr("run/step-4 is as it was")));
+  }
+  EXPECT_EQ(run_on_threads(2, folder_.path(), "run", o), RunEnd::finished);
+  run_on_threads(2, folder_.path(), "whole", o);
+  EXPECT_TRUE(test::result_of(folder_.path(), "run") == test::result_of(folder_.path(), "whole"));
+}
+
 TEST_F(Resume, KilledBetweenCheckpoints) {
   run_on_threads(2, folder_.path(), "whole", options());
   const pid_t child = ::fork();
@@ -223,6 +307,9 @@ TEST_F(Resume, NaNStopsTheRunAndNamesThePlace) {
     EXPECT_NE(error.text().find("step 1"), std::string::npos) << error.text();
     EXPECT_NE(error.text().find("rank 0"), std::string::npos) << error.text();
     EXPECT_NE(error.text().find("of block "), std::string::npos) << error.text();
+    const Path report = folder_.path() / "broken" / "report.html";
+    EXPECT_TRUE(says(report, error.text()));  // it holds nothing that HTML writes otherwise
+    EXPECT_TRUE(says(report, "class=\"state broken\""));
   }
 }
 

@@ -96,6 +96,24 @@ TEST(Echo, SaysHowAKeyWasStated) {
   EXPECT_THAT(echo, Not(HasSubstr("lora")));
 }
 
+TEST(Echo, ShowsWhatAStartSettledAndReadsBackTheSame) {
+  const Settled settled{
+      "4 rank(s): pipe 1 x data 4 x context 1 x tensor 1",
+      {{"zero_stage", "3"}, {"cutoff_len", "512"}, {"gradient_accumulation_steps", "2"}, {"seed", "42"}}};
+  const Recipe recipe = read(least);
+  const std::string echo = resolved_yaml(recipe, settled);
+  for (const char* line :
+       {"# at this start: 4 rank(s): pipe 1 x data 4", "\n  # zero_stage: 3  (settled at this start)\n",
+        "\n  # cutoff_len: 512  (settled at this start)\n",
+        "\n  gradient_accumulation_steps: 1  # default; at this start: 2\n", "\n  seed: 42  # default\n"}) {
+    EXPECT_THAT(echo, HasSubstr(line));
+  }
+  EXPECT_TRUE(read(echo) == recipe) << echo;
+  EXPECT_THAT(resolved_yaml(read(least + "zero_stage: 3\ngradient_accumulation_steps: 1\n"), settled),
+              testing::AllOf(HasSubstr("\n  zero_stage: 3\n"),
+                             HasSubstr("\n  gradient_accumulation_steps: 1  # at this start: 2\n")));
+}
+
 TEST(Continuing, WhatMayDiffer) {
   const std::set<std::string> free = {"threads_per_rank",
                                       "zero_stage",

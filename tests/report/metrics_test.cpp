@@ -107,6 +107,31 @@ TEST(Metrics, AnAttemptThatDidNothingUndidNothing) {
   EXPECT_EQ(MetricsLog(scratch.path(), 2).attempt(), 3);
 }
 
+TEST(Metrics, AnEvaluationThatWasCutOffJoinsItsStep) {
+  Scratch scratch;
+  append(scratch.path(), 0, {1, 2, 3, 4});
+  StepRecord measured;
+  measured.step = 3;
+  measured.eval_loss = 1.0 / 3;
+  measured.exact_match = 0.5;
+  MetricsLog log(scratch.path(), 3);
+  log.amend(measured);
+  EXPECT_EQ(steps_in(scratch.log()), (Steps{1, 2, 3}));
+  log.append(a_step(4, 10));
+  EXPECT_EQ(steps_in(scratch.log()), (Steps{1, 2, 3, 4}));
+  const StepRecord third = read_metrics(scratch.log())[2];
+  EXPECT_EQ(third.eval_loss, measured.eval_loss);
+  EXPECT_EQ(third.exact_match, measured.exact_match);
+  EXPECT_EQ(third.loss, a_step(3, 10).loss);
+  EXPECT_EQ(third.elapsed, a_step(3, 10).elapsed);
+  EXPECT_EQ(third.attempt, 1) << "it is the step of the attempt that did it";
+  EXPECT_EQ(read_metrics(scratch.log())[3].attempt, 2);
+  // A log that begins elsewhere gets a line for it.
+  Scratch empty;
+  MetricsLog(empty.path(), 3).amend(measured);
+  EXPECT_EQ(read_metrics(empty.log()).at(0).eval_loss, measured.eval_loss);
+}
+
 TEST(Metrics, ATornLastLineIsRepaired) {
   Scratch scratch;
   append(scratch.path(), 0, {1, 2, 3});

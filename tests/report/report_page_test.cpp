@@ -28,7 +28,7 @@ std::string report_of(const std::vector<StepRecord>& records, const ReportFacts&
     MetricsLog log(scratch.path(), 0);
     for (const StepRecord& r : records) log.append(r);
   }
-  const Path path = write_report(scratch.path(), about, plots);
+  const Path path = write_report(scratch.path(), about, plots).path;
   EXPECT_EQ(path, scratch.path() / "report.html");
   return read_text(path);
 }
@@ -124,6 +124,24 @@ TEST(Report, ARunThatWasNotFinished) {
   EXPECT_THAT(report_of(records, facts()), HasSubstr("step 12 of 20"));
 }
 
+TEST(Report, ARunThatEndedEarlySaysWhy) {
+  auto records = run(20);
+  records.resize(12);
+  ReportFacts about = facts();
+  EXPECT_THAT(report_of(records, about), Not(HasSubstr("class=\"ending")));
+  about.ending = "interrupted at step 12 & saved";
+  const std::string interrupted = report_of(records, about);
+  expect_whole(interrupted);
+  EXPECT_THAT(interrupted, HasSubstr("<p class=\"ending\">interrupted at step 12 &amp; saved</p>"));
+  EXPECT_THAT(interrupted, HasSubstr("<span class=\"state open\">step 12 of 20</span>"));
+  about.ending = "step 13: NaN in block head";
+  about.broken = true;
+  const std::string broken = report_of(records, about);
+  expect_whole(broken);
+  EXPECT_THAT(broken, HasSubstr("<p class=\"ending broken\">step 13: NaN in block head</p>"));
+  EXPECT_THAT(broken, HasSubstr("<span class=\"state broken\">failed after step 12 of 20</span>"));
+}
+
 TEST(Report, WithoutPlots) {
   const std::string html = report_of(run(20), facts(), false);
   expect_whole(html);
@@ -145,10 +163,18 @@ TEST(Summary, AddsUpAttempts) {
   for (std::int64_t step = 1; step <= 6; ++step) {
     records.push_back(a_step(step, 6));
     records.back().attempt = step <= 4 ? 1 : 2;
-    if (step > 4) records.back().elapsed = 0.5 * static_cast<double>(step - 4);
+    if (step > 4) {
+      records.back().elapsed = 0.5 * static_cast<double>(step - 4);
+      records.back().throughput = 2000;
+    }
   }
   const RunSummary run = summary_of(records);
   EXPECT_DOUBLE_EQ(run.seconds, 5);
+  EXPECT_DOUBLE_EQ(run.speed, 6000.0 / 5);
+  // What this log does not hold the steps of counts in neither.
+  const RunSummary later = summary_of({records[4], records[5]});
+  EXPECT_DOUBLE_EQ(later.seconds, 1);
+  EXPECT_DOUBLE_EQ(later.speed, 2000);
   EXPECT_EQ(run.attempts, 2);
   EXPECT_EQ(run.began, std::vector<double>{4});
   const auto speed = throughput_of(records);
@@ -161,6 +187,8 @@ TEST(Summary, StepZeroIsNoStep) {
   before.eval_loss = 3;
   before.elapsed = 9;  // the clock starts again with the first step
   const RunSummary none = summary_of({before});
+  EXPECT_EQ(none.seconds, 0);
+  EXPECT_DOUBLE_EQ(summary_of({before, a_step(1, 2)}).seconds, 1);
   EXPECT_EQ(none.steps, 0);
   EXPECT_EQ(none.held_out->first_step, none.held_out->last_step);
   const auto speed = throughput_of({before, a_step(1, 2)});

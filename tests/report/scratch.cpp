@@ -26,6 +26,7 @@ StepRecord a_step(std::int64_t step, std::int64_t total) {
   r.norm = 0.5;
   r.elapsed = static_cast<double>(step);
   r.tokens = 1000 * step;
+  r.throughput = 1000;
   r.trained_tokens = 900 * step;
   r.peak_memory = 3u << 20;
   return r;
