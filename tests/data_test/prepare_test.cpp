@@ -175,6 +175,32 @@ TEST(Prepare, RowsWithoutAnyTrainedLabelAreRefused) {
   EXPECT_THAT(places_in(two.side()), testing::UnorderedElementsAre("a.jsonl:2", "b.jsonl:4", "b.jsonl:5"));
 }
 
+/// At every point where it asks whether to go on, in reading and in tokenising: nothing half-made stays.
+TEST(Prepare, EndsWhereverItIsAskedTo) {
+  Work work("d/a.jsonl", "{\"text\": \"abc\"}\n{\"text\": \"def\"}\n{\"text\": \"ghi\"}\n");
+  work.add("d/b.txt", "some text");
+  work.use((work.folder.path() / "data/d").string());
+  std::atomic<int> calls = 0;
+  const auto run = [&](const std::string& cache, int most) {
+    work.options.cache_dir = work.folder.path() / cache;
+    calls = 0;
+    Together together;
+    together.check = [&] {
+      if (calls++ == most) fail(Kind::preempted, "asked to end");
+    };
+    prepare(work.options, &work.encoder, together);
+  };
+  run("whole", -1);
+  const int total = calls;
+  EXPECT_GE(total, 2 + 4) << "each file when it is read, each row when it is tokenised";
+  for (int at = 0; at < total; ++at) {
+    const std::string cache = fmt::format("cache{}", at);
+    EXPECT_EQ(error_of(Kind::preempted, [&] { run(cache, at); }), "asked to end") << at;
+    const Path folder = work.folder.path() / cache;
+    EXPECT_TRUE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder)) << at;
+  }
+}
+
 TEST(Prepare, ACorpusWithNothingInItSaysWhatWasLookedAt) {
   Work empty("d/a.jsonl", "");
   empty.add("d/b.jsonl", "");
