@@ -88,8 +88,8 @@ int verb_eval(const Words& words, Environment& environment) {
       "cutoff-len", po::value<std::int64_t>(),
       "tokens of a row; longer texts are cut into several (default: 2048 or the model's limit)")(
       "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")(
-      "threads", po::value<std::int64_t>(), "CPU threads per rank")(
-      "set", po::value<Words>()->composing(), "key=value of the mesh: tensor_parallel_size, ...")(
+      "threads", po::value<std::int64_t>(), "CPU threads per rank")("set", po::value<Words>()->composing(),
+                                                                    "key=value of the mesh: tensor_parallel_size, ...")(
       "cache-dir", po::value<std::string>(), "where tokenised data is kept");
   if (!options.parse(words)) return 0;
   if (!options.has("data") && !options.has("qa")) fail(Kind::usage, "eval needs --data FILE, --qa FILE or both");

@@ -29,7 +29,7 @@ void train_tokenizer(const Recipe& recipe, const Sources& sources, const Path& f
     together.check();
     trainer.add(text);
   });
-  const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text});
+  const std::string json = trainer.train(*recipe.model.tokenizer_vocab_size, {end_of_text}, together.check);
   make_folder(folder);
   const nlohmann::ordered_json settings = {
       {"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_of_text}, {"add_bos_token", false}};

@@ -128,7 +128,8 @@ const std::unordered_map<std::string, std::uint64_t>& BpeTrainer::words() const 
   return state_->words;
 }
 
-std::string BpeTrainer::train(std::int64_t vocabulary_size, const std::vector<std::string>& special_tokens) const {
+std::string BpeTrainer::train(std::int64_t vocabulary_size, const std::vector<std::string>& special_tokens,
+                              const std::function<void()>& check) const {
   std::array<std::int32_t, 256> byte_ids{};
   const std::vector<std::string> first = first_tokens(special_tokens, byte_ids);
   if (vocabulary_size < static_cast<std::int64_t>(first.size()) ||
@@ -156,6 +157,7 @@ std::string BpeTrainer::train(std::int64_t vocabulary_size, const std::vector<st
   MergeLearner learner(std::move(words));
   std::vector<SymbolPair> merges;
   while (static_cast<std::int64_t>(tokens.size()) < vocabulary_size) {
+    if (check) check();
     const SymbolPair pair = learner.commonest();
     if (pair.first < 0) break;
     learner.merge(id_of(tokens[static_cast<std::size_t>(pair.first)] + tokens[static_cast<std::size_t>(pair.second)]));

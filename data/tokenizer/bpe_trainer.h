@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,8 +30,10 @@ class BpeTrainer {
 
   /// The text of a tokenizer.json: the special tokens, the 256 bytes in the order of their characters, then one token a
   /// merge until there are `vocabulary_size`, or until no pair occurs any more. Throws Kind::usage when the special
-  /// tokens and the bytes alone are more than that, or a special token is empty or occurs twice.
-  std::string train(std::int64_t vocabulary_size, const std::vector<std::string>& special_tokens) const;
+  /// tokens and the bytes alone are more than that, or a special token is empty or occurs twice; and what `check` throws,
+  /// which is called before each merge.
+  std::string train(std::int64_t vocabulary_size, const std::vector<std::string>& special_tokens,
+                    const std::function<void()>& check = {}) const;
 
  private:
   struct State;

@@ -35,6 +35,21 @@ const std::vector<std::string> documents = {
     "low low low low low lower lower newest newest newest newest newest newest widest widest widest",
     "aaaa aaaa banana 中文 中文字 don't don't\n\n\nlow"};
 
+TEST(BpeTrainer, EndsBeforeAnyMergeWhenItIsAskedTo) {
+  BpeTrainer trainer;
+  for (const std::string& document : documents) trainer.add(document);
+  int merges = 0;
+  trainer.train(300, {}, [&] { ++merges; });
+  EXPECT_GT(merges, 10);
+  for (int at = 0; at < merges; ++at) {
+    int calls = 0;
+    const auto ask = [&] {
+      if (calls++ == at) fail(Kind::preempted, "asked to end");
+    };
+    EXPECT_THROW(trainer.train(300, {}, ask), Error) << at;
+  }
+}
+
 TEST(BpeTrainer, LearnsTheKnownMergesUntilNoPairIsLeft) {
   BpeTrainer trainer;
   for (const std::string& document : documents) trainer.add(document);
