@@ -198,7 +198,9 @@ std::string found_in(const Loaded& loaded) {
     }
     ++dataset;
     lines += fmt::format("\n  {}: {}, {}", read.path, counted(read.files, "file"),
-                         bytes == 0 ? "all of them empty" : counted(static_cast<std::int64_t>(bytes), "byte"));
+                         bytes > 0         ? counted(static_cast<std::int64_t>(bytes), "byte")
+                         : read.files == 1 ? "empty"
+                                           : "all of them empty");
     if (read.counts.blank_lines > 0) lines += ", " + counted(read.counts.blank_lines, "blank line");
     for (const auto& [reason, rows] : read.counts.bad)
       lines += fmt::format(", {} ({})", counted(rows, "bad row"), reason);
@@ -214,6 +216,17 @@ void refuse_empty(const Loaded& loaded, const char* key, const std::string& side
   fail(Kind::data,
        "the corpus is empty: no usable row in{}\nWrite texts or rows into these files, or name others in {}{}",
        found_in(loaded), key, listed);
+}
+
+/// Whether every row that there is says nothing, so that leaving rows out would not help.
+bool says_nothing(const Loaded& loaded) {
+  if (loaded.store->documents() > 0) return false;
+  for (const DatasetCounts& counts : loaded.store->counts()) {
+    for (const auto& [reason, rows] : counts.bad) {
+      if (reason != "empty row" && rows > 0) return false;
+    }
+  }
+  return true;
 }
 
 /// What helps against rows that were left out for a reason.
@@ -306,6 +319,8 @@ class Draft {
   }
 
   void refuse(const std::string& side_file) const {
+    if (says_nothing(data_)) refuse_empty(data_, "datasets", side_file);
+    if (says_nothing(eval_data_)) refuse_empty(eval_data_, "eval_dataset", side_file);
     if (other_eval_) {
       refuse_bad_rows(data_, options_, {&train_}, side_file);
       refuse_bad_rows(eval_data_, options_, {&eval_}, side_file);

@@ -209,6 +209,12 @@ TEST(Prepare, ACorpusWithNothingInItSaysWhatWasLookedAt) {
   EXPECT_THAT(empty.refused(Kind::data),
               testing::AllOf(HasSubstr("the corpus is empty"), HasSubstr("/d: 2 files, all of them empty"),
                              HasSubstr("1 file not read (.bak)"), HasSubstr("name others in datasets")));
+  Work texts("d/a.txt", "");
+  texts.add("d/b.jsonl", "{\"text\": \"\"}\n");
+  texts.use((texts.folder.path() / "data/d").string());
+  EXPECT_THAT(texts.refused(Kind::data),
+              testing::AllOf(HasSubstr("the corpus is empty"), HasSubstr("2 bad rows (empty row)"),
+                             Not(HasSubstr("bad_rows: drop"))));
   Work blank("a.jsonl", "\n  \n\n");
   EXPECT_THAT(blank.refused(Kind::data),
               testing::AllOf(HasSubstr("a.jsonl: 1 file, 5 bytes, 3 blank lines"), HasSubstr("the corpus is empty")));
