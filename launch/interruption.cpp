@@ -38,7 +38,8 @@ void Interruption::wait() {
     }
     came_ = true;
     if (signal == SIGINT)
-      std::fputs("\nwhat is trained is saved, and the run ends after this step; Ctrl-C once more ends at once\n", stderr);
+      std::fputs("\nwhat is trained is saved, and the run ends after this step; Ctrl-C once more ends at once\n",
+                 stderr);
   }
 }
 
