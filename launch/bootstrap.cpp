@@ -105,6 +105,17 @@ std::string kind_of(const Backend& backend) {
   return processor() + ", " + text.substr(first, text.rfind(", ") - first);
 }
 
+/// What every rank must have been asked alike. Of train it is the verb: it compares recipes, which may lie elsewhere on
+/// another host, by what is in them.
+std::string words_of(const Environment& environment) {
+  std::string words;
+  for (char** word = environment.arguments + 1; *word != nullptr; ++word) {
+    words += std::string(*word) + '\n';
+    if (words == "train\n") break;
+  }
+  return words;
+}
+
 }  // namespace
 
 Environment read_environment(char** arguments) noexcept {
@@ -166,6 +177,8 @@ World::World(Environment& environment, int threads) {
     agree(*all_, versions(),
           "run different versions of hearth or of its libraries: `hearth --version` on each host says which; install "
           "the same on all");
+    agree(*all_, words_of(environment),
+          "were started with different words: start every rank with the same verb, files and options");
     const std::string why = environment.session->why_messages();
     if (first() && environment.local_ranks > 1 && !why.empty()) {
       std::fputs(fmt::format("hearth: the ranks of this host cannot share memory ({}); they send messages, which is "

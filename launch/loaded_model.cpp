@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "model/hf/config.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/run_start.h"
 #include "trainer/together_of.h"
 
 namespace hearth {
@@ -16,6 +18,7 @@ Dtype compute_of(const OpenedModel& opened, const std::optional<Dtype>& wish) {
 }
 
 int chunks_of(const LoadOptions& options) {
+  if (options.mesh.pipe == 1) return 1;  // nothing to schedule, as in train
   return options.chunks > 0 ? options.chunks : options.schedule == PipelineSchedule::interleaved ? 2 : 1;
 }
 
@@ -37,7 +40,7 @@ PlacedOptions placed(const LoadOptions& options, const OpenedModel& opened, Dtyp
   placed.zero_stage = options.zero_stage;
   placed.trainable = options.trainable;
   placed.recompute = options.recompute;
-  placed.schedule = options.schedule;
+  placed.schedule = options.mesh.pipe == 1 ? PipelineSchedule::one_f_one_b : options.schedule;
   placed.chunks = chunks_of(options);
   placed.capacity =
       options.capacity > 0 ? options.capacity : std::min<std::int64_t>(2048, opened.config().max_positions);
@@ -127,6 +130,9 @@ void apply_setting(const std::string& word, LoadOptions& load) {
 
 OpenedModel open_model(const Path& model_or_run, World& world) {
   OpenedModel opened(model_or_run, together_on_files_of(world.all()));
+  std::string text = hf::to_json(opened.config(), opened.dtype());
+  for (const auto& [name, bytes] : opened.files()) text += name + '\n' + bytes;
+  agree(world.all(), text, fmt::format("have different models at {}", model_or_run.string()));
   if (world.first()) {
     for (const std::string& note : opened.notes()) fmt::print(stderr, "note: {}\n", note);
   }

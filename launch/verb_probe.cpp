@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/sha384.h"
 #include "launch/loaded_model.h"
 #include "launch/options.h"
 #include "model/hf/names.h"
 #include "model/hf/safetensors.h"
 #include "model/hf/safetensors_writer.h"
 #include "trainer/probe.h"
+#include "trainer/run_start.h"
 #include "trainer/step.h"
 #include "trainer/together_of.h"
 
@@ -159,6 +161,8 @@ int verb_probe(const Words& words, Environment& environment) {
   OpenedModel opened = open_model(options.text("MODEL"), world);
   Input input;
   all_or_none(together, [&] { input = read_input(options.text("input"), opened.config().vocabulary); });
+  agree(world.all(), sha384_of_file(options.text("input")),
+        "were given different tokens: the --input file is not the same on their hosts");
   const ListedRows rows(input.rows);
   if (load.trainable && targets_of(rows) == 0) {
     fail_everywhere(Kind::data, "{}, so there are no gradients either: give such a token, or leave out --gradients",

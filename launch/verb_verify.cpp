@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "launch/options.h"
 #include "trainer/run_model.h"
+#include "trainer/run_start.h"
 #include "trainer/together_of.h"
 #include "trainer/verify_report.h"
 
@@ -38,6 +39,7 @@ int verb_verify(const Words& words, Environment& environment) {
   const int threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
   World world(environment, threads);
   const Together together = together_of(world.all());
+  agree(world.all(), resolved_yaml(recipe), "were given different recipes: the file is not the same on their hosts");
   ModelConfig config;
   all_or_none(together, [&] { config = config_of(recipe); });
   const std::optional<Bf16Products> products =

@@ -44,6 +44,7 @@ double cost_of(const Transformer& model, int block, std::int64_t tokens) {
 }
 
 std::vector<Interval> virtual_stages(const Transformer& model, int stages, int chunks, std::int64_t tokens) {
+  require(stages > 1 || chunks == 1, "one stage is one chunk: there are no others to take turns with");
   if (stages * chunks > model.blocks()) {
     fail(
         Kind::usage,

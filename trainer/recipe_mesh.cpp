@@ -24,6 +24,7 @@ std::string nearest(int wish, int most, const Works& works) {
 }  // namespace
 
 PipelineSchedule schedule_kind(const Recipe& recipe) {
+  if (recipe.parallel.pipeline_parallel_size == 1) return PipelineSchedule::one_f_one_b;
   switch (recipe.parallel.pipeline_schedule) {
     case Recipe::PipelineSchedule::one_forward_one_backward:
       return PipelineSchedule::one_f_one_b;
@@ -36,6 +37,7 @@ PipelineSchedule schedule_kind(const Recipe& recipe) {
 }
 
 int chunks_of(const Recipe& recipe) {
+  if (recipe.parallel.pipeline_parallel_size == 1) return 1;
   const bool interleaved = recipe.parallel.pipeline_schedule == Recipe::PipelineSchedule::interleaved;
   return static_cast<int>(recipe.parallel.pipeline_chunks.value_or(interleaved ? 2 : 1));
 }
@@ -104,8 +106,7 @@ void check_schedule(const Recipe& recipe, const MeshShape& shape, std::int64_t m
   const auto rounds = static_cast<int>((microbatches + shape.data - 1) / shape.data);
   const std::string why = refusal(schedule_kind(recipe), shape.pipe, chunks, rounds);
   if (why.empty()) return;
-  fail_everywhere(Kind::usage, "pipeline_schedule: {} with {} stages and {} microbatches a step on {} data rank(s): {}",
-                  name_of(schedule_kind(recipe)), shape.pipe, microbatches, shape.data, why);
+  fail_everywhere(Kind::usage, "{} (on each of {} data rank(s); a step has {})", why, shape.data, microbatches);
 }
 
 }  // namespace hearth

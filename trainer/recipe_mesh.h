@@ -14,6 +14,7 @@ namespace hearth {
 MeshShape mesh_shape(const Recipe& recipe, int ranks);
 /// The same, held against the model: see check_model.
 MeshShape mesh_shape(const Recipe& recipe, const ModelConfig& config, int ranks);
+/// One stage alone has nothing to schedule: 1f1b with one chunk, whatever the recipe says of longer pipelines.
 PipelineSchedule schedule_kind(const Recipe& recipe);
 /// Chunks of each stage of the pipeline.
 int chunks_of(const Recipe& recipe);

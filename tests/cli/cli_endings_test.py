@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import cli_support as cli
+from cli_tensors import Tensor, write_tensors
 
 CODES = [2, 3, 4, 5, 6, 7, 10, 17, 70]
 program = ""
@@ -111,6 +112,49 @@ class Jobs(cli.CliTest):
             self.assertEqual(answer.code, code, answer)
             self.assertIn(says, answer.err)
             self.assertEqual(len(re.findall("^hearth", answer.err, re.M)), 1, answer)
+
+    def two(self, first, second, folders=None):
+        """Two ranks that were not started alike."""
+        places = [["-wdir", str(folder)] if folders else [] for folder in folders or ("", "")]
+        return self.run_hearth(*cli.mpirun[1:], "-n", 1, *places[0], cli.hearth, *first, ":", "-n", 1, *places[1],
+                               cli.hearth, *second, program=cli.mpirun[0])
+
+    def refused_by_both(self, says, *how):
+        answer = self.two(*how)
+        self.assertEqual(answer.code, 2, answer)
+        self.assertIn("hearth: rank 0 and rank 1 " + says, answer.err, answer)
+        self.assertEqual(len(re.findall("^hearth", answer.err, re.M)), 1, answer)
+
+    def test_words_are_compared_before_anything_is_sent(self):
+        recipe = str(self.recipe())
+        write_tensors(self.folder / "x", {"input_ids": Tensor([1, 2], 1, 2)})
+        probe = ["probe", str(cli.stories), "--input", "x", "--output", "y"]
+        evaluate = ["eval", str(cli.stories), "--data", "corpus.txt"]
+        export = ["export", str(cli.stories), "--to", "hf", "--output", "z"]
+        cut = ["--set", "tensor_parallel_size=2"]
+        for first, second in [(["verify", recipe], ["verify", recipe, "--set", "zero_stage=1"]),
+                              (["verify", recipe], ["verify", recipe, *cut]), (["verify", recipe], ["train", recipe]),
+                              (["train", recipe], evaluate), (evaluate, [*evaluate, *cut]), (export, [*export, *cut]),
+                              (probe, [*probe, "--set", "label_smoothing_factor=0.1"])]:
+            with self.subTest(first=first[0], second=second[0], words=second[-1]):
+                self.refused_by_both("were started with different words", first, second)
+
+    def test_files_are_compared_that_only_bear_the_same_name(self):
+        folders = [self.folder / "a", self.folder / "b"]
+        self.corpus()
+        for seed, folder in enumerate(folders, 1):
+            self.recipe(f"{folder.name}/r.yaml", seed=seed, datasets="../corpus.txt")
+            write_tensors(folder / "x", {"input_ids": Tensor([1, seed], 1, 2)})
+            shutil.copytree(cli.stories, folder / "model")
+        for verb in ("verify", "train"):
+            self.refused_by_both("were given different recipes", [verb, "r.yaml"], [verb, "r.yaml"], folders)
+        probe = ["probe", "model", "--input", "x", "--output", "y"]
+        self.refused_by_both("were given different tokens", probe, probe, folders)
+        config = folders[1] / "model/config.json"
+        config.write_text(config.read_text().replace('"rms_norm_eps": 1e-05', '"rms_norm_eps": 1e-04'))
+        for words in (probe, ["eval", "model", "--data", "../corpus.txt"], ["export", "model", "--to", "hf", "--output", "z"]):
+            with self.subTest(words[0]):
+                self.refused_by_both("have different models at model", words, words, folders)
 
 
 if __name__ == "__main__":
