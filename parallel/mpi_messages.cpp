@@ -12,9 +12,11 @@ constexpr std::size_t largest_message = std::size_t{1} << 30;  // MPI counts are
 constexpr std::size_t staging_bytes = std::size_t{2} << 20;    // of one sum under way
 constexpr std::size_t smallest_piece = std::size_t{64} << 10;  // of one rank's addends
 
-/// Bytes of a piece, the same on every rank: two pieces of every other rank fit into the staging memory.
+/// Bytes of a piece, the same on every rank: two pieces of every other rank fit into the staging memory, each at the
+/// beginning of a cache line.
 std::size_t piece_bytes(int size) {
-  return std::max(smallest_piece, staging_bytes / (2 * static_cast<std::size_t>(std::max(1, size - 1))));
+  const std::size_t share = staging_bytes / (2 * static_cast<std::size_t>(std::max(1, size - 1)));
+  return std::max(smallest_piece, share / 64 * 64);
 }
 
 std::vector<Interval> even_intervals(std::int64_t count, int parts) {

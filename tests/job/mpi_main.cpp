@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "job/mpi_world.h"
+#include "support/leaks.h"
 
 namespace hearth::test {
 Communicator* mpi_world = nullptr;
@@ -13,5 +14,6 @@ int main(int argc, char** argv) {
   hearth::test::mpi_world = &session.world();
   std::int64_t failed = RUN_ALL_TESTS() == 0 ? 0 : 1;
   session.world().sum(hearth::Tensor(&failed, hearth::Dtype::i64, {1})).wait();
+  hearth::test::look_for_leaks();
   return failed == 0 ? 0 : 1;
 }

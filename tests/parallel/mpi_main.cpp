@@ -14,6 +14,7 @@
 #include "fake_training.h"
 #include "parallel/mpi.h"
 #include "relocated.h"
+#include "support/leaks.h"
 
 namespace {
 int messages_sent = 0;  // over MPI, by this rank
@@ -254,7 +255,9 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   hearth::MpiSession session;
   try {
-    return hearth::test::run_all(session, argc < 2 || std::string(argv[1]) != "without-sharing");
+    const int result = hearth::test::run_all(session, argc < 2 || std::string(argv[1]) != "without-sharing");
+    hearth::test::look_for_leaks();
+    return result;
   } catch (const std::exception& error) {
     std::printf("[rank %d] %s\n", session.world().rank(), error.what());
     std::fflush(stdout);
