@@ -12,9 +12,11 @@
 #include "trainer/machine_measure.h"
 #include "trainer/mesh_plan.h"
 #include "trainer/plan_json.h"
+#include "trainer/plan_keys.h"
 #include "trainer/plan_report.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/run_data.h"
 #include "trainer/run_model.h"
 
 namespace hearth {
@@ -38,9 +40,31 @@ Path machine_file(const std::string& name) {
   return name == "host" ? Path("host.yaml") : Path(name);
 }
 
+/// Where --measure writes: nothing that ships, and in no file's place but that of another machine description.
+void check_measured_file(const std::string& name, const Path& file) {
+  check_output_file("", file);
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(file, ignored);
+  if (is_there && std::filesystem::equivalent(std::filesystem::absolute(file).parent_path(),
+                                              recipes_folder() / "machines", ignored)) {
+    fail_everywhere(Kind::usage,
+                    "--machine {}: this description ships with hearth ({}) and is not replaced; name another file",
+                    name, file.string());
+  }
+  if (!is_there) return;
+  try {
+    read_machine(file);
+  } catch (const Error& error) {
+    if (error.kind() != Kind::usage) throw;
+    fail_everywhere(Kind::usage,
+                    "--machine {}: {} is there and describes no machine; it is left as it is: name another file", name,
+                    file.string());
+  }
+}
+
 int measure(const Options& options, Environment& environment) {
   const Path file = options.has("machine") ? machine_file(options.text("machine")) : Path("host.yaml");
-  check_output_file("", file);
+  check_measured_file(options.has("machine") ? options.text("machine") : "host", file);
   const int threads = default_threads(environment);
   World world(environment, threads);
   const ChosenDevice device = make_device(environment, world, threads);
@@ -109,13 +133,22 @@ PlanRequest request_of(const Recipe& recipe, const ModelConfig& config, std::int
                        const Environment& environment) {
   PlanRequest request;
   request.compute = recipe.train.dtype;
-  request.row_tokens = recipe.data.cutoff_len.value_or(std::min<std::int64_t>(2048, config.max_positions));
+  request.row_tokens = cutoff_len(recipe, config);
   request.microbatch_rows = recipe.train.per_device_train_batch_size;
   request.rows = recipe.train.global_batch_size.value_or(rows);
   request.asks_questions = recipe.eval.domain_qa.has_value();
   request.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
   request.threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
   const auto& stated = recipe.stated_as;
+  const auto size = [&](const char* key, std::int64_t of_axis) {
+    return stated.contains(key) ? std::optional<int>(static_cast<int>(of_axis)) : std::nullopt;
+  };
+  request.pipe = size("pipeline_parallel_size", recipe.parallel.pipeline_parallel_size);
+  request.context = size("context_parallel_size", recipe.parallel.context_parallel_size);
+  request.tensor = size("tensor_parallel_size", recipe.parallel.tensor_parallel_size);
+  if (recipe.train.global_batch_size && stated.contains("gradient_accumulation_steps")) {
+    request.rounds = recipe.train.gradient_accumulation_steps;
+  }
   request.zero_stage = recipe.parallel.zero_stage;
   if (recipe.parallel.data_shard_size) request.shard = static_cast<int>(*recipe.parallel.data_shard_size);
   if (stated.contains("gradient_checkpointing")) request.recompute = recipe.train.gradient_checkpointing;
@@ -136,21 +169,6 @@ void settle(PlanRequest& request, const Recipe& recipe, const MeshShape& mesh) {
   request.recompute = recipe.train.gradient_checkpointing;
   request.schedule = schedule_kind(recipe);
   request.chunks = chunks_of(recipe);
-}
-
-/// The keys of a recipe that make a run what the plan is.
-std::string as_keys(const PlannedLayout& layout) {
-  std::string text;
-  const auto add = [&](const char* key, const std::string& value) { text += fmt::format("  {}: {}\n", key, value); };
-  if (layout.mesh.tensor > 1) add("tensor_parallel_size", fmt::format("{}", layout.mesh.tensor));
-  if (layout.mesh.pipe > 1) add("pipeline_parallel_size", fmt::format("{}", layout.mesh.pipe));
-  if (layout.mesh.pipe > 1) add("pipeline_schedule", name_of(layout.schedule));
-  if (layout.chunks > 2) add("pipeline_chunks", fmt::format("{}", layout.chunks));
-  if (layout.mesh.context > 1) add("context_parallel_size", fmt::format("{}", layout.mesh.context));
-  if (layout.sums() > 1) add("zero_stage", fmt::format("{}", layout.zero_stage));
-  if (layout.mesh.shard > 0) add("data_shard_size", fmt::format("{}", layout.mesh.shard));
-  if (layout.recompute > 0) add("gradient_checkpointing", fmt::format("{}", layout.recompute));
-  return text;
 }
 
 /// What is planned, and on what.
@@ -181,19 +199,51 @@ void print_json(const Subject& of, const PlanRequest& request, Planner& planner,
                                  {"row_tokens", request.row_tokens},
                                  {"microbatches", request.microbatches()},
                                  {"meshes", nlohmann::ordered_json::array()}};
-  for (const MeshPlan& plan : plans) json["meshes"].push_back(mesh_json(planner, plan, of.machine));
+  for (const MeshPlan& plan : plans) {
+    nlohmann::ordered_json mesh = mesh_json(planner, plan, of.machine);
+    if (plan.refusal.empty()) {
+      mesh["keys"] = nlohmann::ordered_json::object();
+      for (const auto& [key, value] : plan_keys(of.recipe, plan.layout, request.rows)) mesh["keys"][key] = value;
+    }
+    json["meshes"].push_back(std::move(mesh));
+  }
   fmt::print("{}\n", json.dump(1));
 }
 
+/// "tensor_parallel_size: 2": the sizes of axes that the recipe states. Empty: none.
+std::string stated_sizes(const PlanRequest& request) {
+  std::string text;
+  const auto add = [&](const char* key, const std::optional<int>& size) {
+    if (size) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", key, *size);
+  };
+  add("tensor_parallel_size", request.tensor);
+  add("pipeline_parallel_size", request.pipe);
+  add("context_parallel_size", request.context);
+  return text;
+}
+
+/// Throws in the trainer's words when no mesh of that many ranks has the sizes that are stated.
+void check_stated(Recipe recipe, int ranks) {
+  recipe.parallel.data_shard_size.reset();  // what it has to divide is yet to be chosen
+  mesh_shape(recipe, ranks);
+}
+
 void show_all(const Subject& of, int ranks, const Options& options, const Environment& environment) {
+  check_stated(of.recipe, ranks);
   const PlanRequest request = request_of(of.recipe, of.config, rows_of(of.recipe, ranks), environment);
   Planner planner(of.config, request, of.machine, of.memory);
   const std::vector<MeshPlan> plans = planner.all(ranks);
   if (options.has("json")) return print_json(of, request, planner, plans);
   print_heading(of, request, ranks);
+  if (const std::string stated = stated_sizes(request); !stated.empty()) {
+    fmt::print("only meshes with what the recipe states: {} (without that key, all are listed)\n", stated);
+  }
   std::fputs(mesh_list(plans, options.has("all") ? 0 : 10).c_str(), stdout);
   if (!plans.front().refusal.empty()) return;
-  const std::string keys = as_keys(plans.front().layout);
+  std::string keys;
+  for (const auto& [key, value] : plan_keys(of.recipe, plans.front().layout, request.rows)) {
+    keys += fmt::format("  {}: {}\n", key, value);
+  }
   fmt::print("\n{}", keys.empty() ? "the first needs no keys\n" : "the first, as keys of a recipe:\n" + keys);
 }
 
@@ -209,12 +259,18 @@ void show_one(const Subject& of, const Options& options, const Environment& envi
   // A recipe's step has as many rows as a run on this mesh would make of it; a model alone, one for each device.
   const int microbatches = is_config(of.name) ? mesh.ranks() : mesh.data;
   PlanRequest request = request_of(of.recipe, of.config, rows_of(of.recipe, microbatches), environment);
+  rows_of_first_start(of.recipe, mesh.data);  // throws when what the recipe states of its rows contradicts itself
   settle(request, of.recipe, mesh);
   Planner planner(of.config, request, of.machine, of.memory);
   const MeshPlan plan = planner.plan(mesh);
-  if (options.has("json")) return print_json(of, request, planner, {plan});
-  print_heading(of, request, mesh.ranks());
-  std::fputs(mesh_report(planner, plan, of.machine, of.memory).c_str(), stdout);
+  if (options.has("json")) {
+    print_json(of, request, planner, {plan});
+  } else {
+    print_heading(of, request, mesh.ranks());
+    std::fputs(mesh_report(planner, plan, of.machine, of.memory).c_str(), stdout);
+  }
+  std::fflush(stdout);
+  if (!plan.refusal.empty()) fail(Kind::usage, "{}: {} does not do: {}", of.name, mesh.text(), plan.refusal);
 }
 
 }  // namespace
@@ -225,7 +281,7 @@ int verb_plan(const Words& words, Environment& environment) {
   options.add()("ranks", po::value<std::string>(), "every mesh of this many devices")(
       "mesh", po::value<std::string>(), "one mesh: pipe=P,data=D,context=C,tensor=T; what is left out is 1")(
       "machine", po::value<std::string>(), "h100 (default), h200, host, or a file")(
-      "device-memory", po::value<double>(), "GiB of one device; the machine's otherwise")(
+      "device-memory", po::value<double>(), "GiB of one device (an 80 GB card has 79.65); the machine's otherwise")(
       "all", "every mesh, not only the fastest, and every reason")("json", "every number of every mesh, for programs")(
       "set", po::value<Words>()->composing(), "key=value: replaces a key of the recipe")("measure",
                                                                                          "measure this host instead");

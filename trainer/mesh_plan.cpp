@@ -26,6 +26,18 @@ std::string largest_row(const MemoryPlan& plan) {
   return fmt::format("most of it {} ({})", most->name, bytes_text(static_cast<double>(most->bytes)));
 }
 
+/// "141.3 GiB of 141.2 GiB": with as many digits as tell them apart.
+std::string unlike_text(double needed, double there) {
+  if (bytes_text(needed) != bytes_text(there)) return fmt::format("{} of {}", bytes_text(needed), bytes_text(there));
+  constexpr double gibi = 1073741824.0;
+  for (int digits = 1; digits <= 6; ++digits) {
+    const std::string some = fmt::format("{:.{}f}", needed / gibi, digits);
+    const std::string all = fmt::format("{:.{}f}", there / gibi, digits);
+    if (some != all) return fmt::format("{} GiB of {} GiB", some, all);
+  }
+  return fmt::format("{:.0f} bytes of {:.0f}", needed, there);
+}
+
 }  // namespace
 
 /// The model cut for its axes.
@@ -78,23 +90,51 @@ const std::vector<Interval>& Planner::virtual_stages(int stages, int chunks) {
 std::string Planner::refusal(const MeshShape& mesh) const {
   try {
     check_model(config_, mesh);
+    if (request_.shard.value_or(0) > 0) check_shards(mesh, *request_.shard);
   } catch (const Error& error) {
     return error.text();
   }
-  const int sums = mesh.data * mesh.context;
-  if (request_.shard && *request_.shard > 0 && sums % *request_.shard != 0) {
-    return fmt::format("data_shard_size: {}: it does not divide data x context, {} x {}", *request_.shard, mesh.data,
-                       mesh.context);
-  }
-  if (request_.microbatches() < mesh.data) {
-    return fmt::format("{} data ranks and {} microbatches a step: some would have none; global_batch_size {} would do",
-                       mesh.data, request_.microbatches(), mesh.data * request_.microbatch_rows);
+  if (request_.rounds && *request_.rounds * mesh.data != request_.microbatches()) {
+    return fmt::format(
+        "gradient_accumulation_steps: {}: on {} data ranks a step has {} microbatches then, and {} by "
+        "global_batch_size; leave one of them out",
+        *request_.rounds, mesh.data, *request_.rounds * mesh.data, request_.microbatches());
   }
   return "";
 }
 
+bool Planner::is_asked_for(const MeshShape& mesh) const {
+  return mesh.pipe == request_.pipe.value_or(mesh.pipe) && mesh.context == request_.context.value_or(mesh.context) &&
+         mesh.tensor == request_.tensor.value_or(mesh.tensor);
+}
+
+/// What a run would do, since it pads, but nobody wants.
+std::string Planner::pointless(const MeshShape& mesh) const {
+  const std::int64_t most = std::max<std::int64_t>(1, request_.microbatch_tokens() / 2);
+  if (request_.context || mesh.context <= most) return "";
+  return fmt::format(
+      "context_parallel_size: {}: {} tokens of a microbatch are not enough for 2 x {} pieces; at most {}", mesh.context,
+      request_.microbatch_tokens(), mesh.context, most);
+}
+
+/// What is known before anything is chosen.
+PlannedLayout Planner::stated_layout(const MeshShape& mesh) const {
+  PlannedLayout layout;
+  layout.mesh = mesh;
+  layout.mesh.shard = request_.shard.value_or(0);
+  layout.order = request_.order;
+  layout.asks_questions = request_.asks_questions;
+  layout.zero_stage = request_.zero_stage.value_or(0);
+  layout.recompute = request_.recompute.value_or(0);
+  if (mesh.pipe == 1) return layout;
+  layout.schedule = request_.schedule.value_or(PipelineSchedule::one_f_one_b);
+  layout.chunks = request_.schedule ? request_.chunks.value_or(1) : 1;
+  return layout;
+}
+
 /// Those that are asked for, or worth trying. None: why.
 std::vector<Planner::Schedule> Planner::schedules(const MeshShape& mesh, int rounds, std::string& refusal) const {
+  if (mesh.pipe == 1) return {Schedule()};  // one stage has nothing to schedule
   std::vector<Schedule> all;
   const auto add = [&](PipelineSchedule kind, int chunks) {
     if (request_.schedule && *request_.schedule != kind) return;
@@ -108,7 +148,6 @@ std::vector<Planner::Schedule> Planner::schedules(const MeshShape& mesh, int rou
     if (request_.schedule) refusal = why;
   };
   add(PipelineSchedule::one_f_one_b, request_.schedule ? request_.chunks.value_or(1) : 1);
-  if (mesh.pipe == 1 && !all.empty()) return all;
   add(PipelineSchedule::zero_bubble, request_.schedule ? request_.chunks.value_or(1) : 1);
   add(PipelineSchedule::interleaved, request_.chunks.value_or(2));
   return all;
@@ -176,16 +215,14 @@ void Planner::choose(MeshPlan plan, MeshPlan& best) {
 
 MeshPlan Planner::plan(const MeshShape& mesh) {
   MeshPlan best;
-  best.layout.mesh = mesh;
+  best.layout = stated_layout(mesh);
   best.refusal = refusal(mesh);
   if (!best.refusal.empty()) return best;
   const Choices choices = this->choices(mesh);
   const int rounds = this->rounds(mesh);
   for (const Schedule& schedule : schedules(mesh, rounds, best.refusal)) {
     MeshPlan plan;
-    plan.layout.mesh = mesh;
-    plan.layout.order = request_.order;
-    plan.layout.asks_questions = request_.asks_questions;
+    plan.layout = stated_layout(mesh);
     plan.layout.schedule = schedule.kind;
     plan.layout.chunks = schedule.chunks;
     plan.layout.rounds = rounds;
@@ -207,7 +244,7 @@ MeshPlan Planner::plan(const MeshShape& mesh) {
     }
   }
   if (best.bytes > memory_) {
-    best.refusal = fmt::format("needs {} of {}{}, {}", bytes_text(best.bytes), bytes_text(memory_),
+    best.refusal = fmt::format("needs {}{}, {}", unlike_text(best.bytes, memory_),
                                best.layout.recompute == 1 ? " even with gradient_checkpointing" : "",
                                largest_row(best.memory[static_cast<std::size_t>(best.fullest)]));
   }
@@ -219,8 +256,11 @@ std::vector<MeshPlan> Planner::all(int devices) {
   for (const int pipe : divisors(devices)) {
     for (const int tensor : divisors(devices / pipe)) {
       for (const int context : divisors(devices / pipe / tensor)) {
-        plans.push_back(
-            plan({.pipe = pipe, .data = devices / pipe / tensor / context, .context = context, .tensor = tensor}));
+        const MeshShape mesh = {
+            .pipe = pipe, .data = devices / pipe / tensor / context, .context = context, .tensor = tensor};
+        if (!is_asked_for(mesh)) continue;
+        const std::string why = pointless(mesh);
+        plans.push_back(why.empty() ? plan(mesh) : MeshPlan{.layout = stated_layout(mesh), .refusal = why});
       }
     }
   }

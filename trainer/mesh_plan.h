@@ -24,7 +24,9 @@ struct PlanRequest {
   std::int64_t rows = 0;             // of a step
   bool asks_questions = false;
   SumOrder order = SumOrder::fixed;
-  int threads = 1;  // of a rank, on a CPU
+  int threads = 1;                           // of a rank, on a CPU
+  std::optional<std::int64_t> rounds;        // microbatches of a data rank, where rows are settled too
+  std::optional<int> pipe, context, tensor;  // sizes of axes: of every mesh that is listed
   std::optional<int> zero_stage;
   std::optional<int> shard;
   std::optional<std::int64_t> recompute;
@@ -51,10 +53,13 @@ class Planner {
   Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory);
   ~Planner();
 
-  /// The best way to run on this mesh within what the request settled. Sizes that cannot be, and what does not fit,
+  /// The best way to run on this mesh within what the request settled (with one stage, schedule and chunks mean
+  /// nothing). Sizes that cannot be, and what does not fit,
   /// are told in `refusal`, with the keys of a recipe and the nearest sizes that work.
   MeshPlan plan(const MeshShape& mesh);
-  /// Every mesh of that many devices: those that fit by time, then the others by what they need.
+  /// Every mesh of that many devices with the sizes that are stated (none: there is no such mesh): those that fit by
+  /// time, then the others by what they need. One that cuts microbatches into more pieces along the context axis than
+  /// they have tokens is refused here, which plan() does not do, since a run pads; not where that size is stated.
   std::vector<MeshPlan> all(int devices);
 
   StepTraffic traffic(const MeshPlan& plan, int stage);
@@ -72,6 +77,9 @@ class Planner {
   void add_memory(const std::vector<MemoryPlan>& microbatches, MeshPlan& plan);
   void choose(MeshPlan plan, MeshPlan& best);
   std::string refusal(const MeshShape& mesh) const;
+  bool is_asked_for(const MeshShape& mesh) const;
+  std::string pointless(const MeshShape& mesh) const;
+  PlannedLayout stated_layout(const MeshShape& mesh) const;
   std::vector<Schedule> schedules(const MeshShape& mesh, int rounds, std::string& refusal) const;
   int rounds(const MeshShape& mesh) const;
   const std::vector<Interval>& virtual_stages(int stages, int chunks);

@@ -46,6 +46,14 @@ int zero_stage(const Recipe& recipe, int ranks) {
   return recipe.parallel.zero_stage.value_or(ranks > 1 ? 3 : 0);
 }
 
+void check_shards(const MeshShape& shape, std::int64_t shard) {
+  const int sums = shape.data * shape.context;
+  if (shard <= sums && sums % shard == 0) return;
+  const auto wish = static_cast<int>(std::min<std::int64_t>(shard, sums + 1));
+  fail_everywhere(Kind::usage, "data_shard_size: {}: it must divide data x context, which is {} x {} here; {} does",
+                  shard, shape.data, shape.context, nearest(wish, sums, [&](int size) { return sums % size == 0; }));
+}
+
 MeshShape mesh_shape(const Recipe& recipe, int ranks) {
   const Recipe::Parallel& p = recipe.parallel;
   const std::int64_t others = p.tensor_parallel_size * p.pipeline_parallel_size * p.context_parallel_size;
@@ -63,13 +71,7 @@ MeshShape mesh_shape(const Recipe& recipe, int ranks) {
   shape.data = static_cast<int>(ranks / others);
   shape.context = static_cast<int>(p.context_parallel_size);
   shape.tensor = static_cast<int>(p.tensor_parallel_size);
-  const int sums = shape.data * shape.context;
-  if (p.data_shard_size && (*p.data_shard_size > sums || sums % *p.data_shard_size != 0)) {
-    const auto wish = static_cast<int>(std::min<std::int64_t>(*p.data_shard_size, sums + 1));
-    fail_everywhere(Kind::usage, "data_shard_size: {}: it must divide data x context, which is {} x {} here; {} does",
-                    *p.data_shard_size, shape.data, shape.context,
-                    nearest(wish, sums, [&](int size) { return sums % size == 0; }));
-  }
+  if (p.data_shard_size) check_shards(shape, *p.data_shard_size);
   shape.shard = static_cast<int>(p.data_shard_size.value_or(0));
   return shape;
 }

@@ -14,6 +14,9 @@ namespace hearth {
 MeshShape mesh_shape(const Recipe& recipe, int ranks);
 /// The same, held against the model: see check_model.
 MeshShape mesh_shape(const Recipe& recipe, const ModelConfig& config, int ranks);
+/// Whether the ranks that sum (data x context) can be cut into shards of that many. Throws Kind::usage with the nearest
+/// sizes that can.
+void check_shards(const MeshShape& shape, std::int64_t shard);
 /// One stage alone has nothing to schedule: 1f1b with one chunk, whatever the recipe says of longer pipelines.
 PipelineSchedule schedule_kind(const Recipe& recipe);
 /// Chunks of each stage of the pipeline.

@@ -50,17 +50,22 @@ std::vector<DatasetSource> data_sources(const std::vector<Recipe::Dataset>& data
   return sources;
 }
 
+std::int64_t cutoff_len(const Recipe& recipe, const ModelConfig& config) {
+  const std::int64_t tokens = recipe.data.cutoff_len.value_or(std::min<std::int64_t>(2048, config.max_positions));
+  if (tokens > config.max_positions) {
+    fail(Kind::usage, "cutoff_len: {} is more than the model's max_position_embeddings, {}", tokens,
+         config.max_positions);
+  }
+  return tokens;
+}
+
 DataOptions data_options(const Recipe& recipe, const ModelConfig& config) {
   DataOptions options;
   options.datasets = data_sources(recipe.data.datasets, recipe);
   options.eval_datasets = data_sources(recipe.data.eval_dataset, recipe);
   options.rules = {recipe.method.stage == Recipe::Stage::pt ? DataStage::pt : DataStage::sft,
                    recipe.data.train_on.prompt};
-  options.cutoff_len = recipe.data.cutoff_len.value_or(std::min<std::int64_t>(2048, config.max_positions));
-  if (options.cutoff_len > config.max_positions) {
-    fail(Kind::usage, "cutoff_len: {} is more than the model's max_position_embeddings, {}", options.cutoff_len,
-         config.max_positions);
-  }
+  options.cutoff_len = cutoff_len(recipe, config);
   options.packing = packing_of(recipe.data.packing);
   options.overflow = overflow_of(recipe.data.overflow);
   options.val_size = recipe.data.val_size;

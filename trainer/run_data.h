@@ -11,6 +11,8 @@
 namespace hearth {
 
 std::vector<DatasetSource> data_sources(const std::vector<Recipe::Dataset>& datasets, const Recipe& recipe);
+/// Tokens of a row. Throws Kind::usage when the recipe asks for more than the model takes.
+std::int64_t cutoff_len(const Recipe& recipe, const ModelConfig& config);
 /// What prepare() is asked for. cutoff_len is resolved against the model.
 DataOptions data_options(const Recipe& recipe, const ModelConfig& config);
 /// The training rows, and the held-out ones. Collective.

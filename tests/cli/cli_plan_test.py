@@ -17,7 +17,7 @@ class Recipes(cli.CliTest):
         for recipe in recipes:
             sets = []
             if "model_name_or_path" in recipe.read_text().split("model_config")[0]:
-                sets = ["--set", f"model_name_or_path={cli.stories}"]
+                sets = ["--set", f"model_name_or_path={cli.stories}", "--set", "cutoff_len=256"]
             answer = self.good("plan", recipe, *sets)
             for part in ("memory of a rank", "moments", "together", "a step takes"):
                 self.assertIn(part, answer.out, answer)
@@ -36,8 +36,97 @@ class Recipes(cli.CliTest):
         answer = self.good("plan", recipe)
         self.assertIn("pipe 2: ZeRO 0, interleaved (2 chunks)", answer.out, answer)
         self.assertIn("= (p - 1) / (v m + p - 1), p = 2, m = 4, v = 2", answer.out, answer)
-        odd = self.good("plan", recipe, "--set", "global_batch_size=3")
-        self.assertIn("this does not do: pipeline_schedule: interleaved with 3 microbatches", odd.out, odd)
+        odd = self.refused(2, "not do: pipeline_schedule: interleaved with 3 microbatches", "plan", recipe, "--set",
+                           "global_batch_size=3")
+        self.assertIn("pipe 2: ZeRO 0, interleaved (2 chunks)", odd.out, odd)
+
+    def test_what_train_refuses_and_does(self):
+        recipe = self.recipe(global_batch_size=6)
+        long = ("--set", "cutoff_len=4096")
+        for verb in (("plan", recipe, *long), ("train", recipe, *long)):
+            self.refused(2, "cutoff_len: 4096 is more than the model's max_position_embeddings, ", *verb,
+                         leaves=("run", ".hearth-cache"))
+        seven = json.loads(self.good("plan", recipe, "--ranks", "7", "--json").out)["meshes"]
+        data = [mesh for mesh in seven if mesh["mesh"]["data"] == 7]
+        self.assertEqual([mesh["refusal"] for mesh in data], [None], "one data rank has no microbatch")
+        six = json.loads(self.good("plan", recipe, "--mesh", "data=6", "--json").out)["meshes"][0]
+        three = json.loads(self.good("plan", recipe, "--mesh", "data=3", "--json").out)["meshes"][0]
+        self.assertGreater(three["seconds"]["products"], 1.9 * six["seconds"]["products"])
+        self.assertEqual(data[0]["seconds"]["products"], six["seconds"]["products"], "one round each")
+        words = "data_shard_size: 3: it must divide data x context, which is 4 x 1 here; 2 or 4 does"
+        self.refused(2, words, "plan", recipe, "--mesh", "data=4", "--set", "data_shard_size=3")
+        both = self.refused(2, "leave one of them out", "plan", recipe, "--mesh", "data=2", "--set",
+                            "gradient_accumulation_steps=2")
+        self.assertIn("global_batch_size: 6 rows", both.err, both)
+        shown = self.good("plan", recipe, "--ranks", "4", "--set", "gradient_accumulation_steps=3")
+        self.assertIn("gradient_accumulation_steps: 3: on 4 data ranks a step has 12 microbatches", shown.out, shown)
+
+    def test_no_more_pieces_than_tokens(self):
+        recipe = self.recipe(cutoff_len=41)
+        answer = self.good("plan", recipe, "--ranks", "1000", "--all")
+        self.assertRegex(answer.out, r"context 1000: context_parallel_size: 1000: 41 tokens .* at most 20\n")
+        self.assertIn(r"context 20", answer.out, answer)
+        for size in re.findall(r" s +\S+ +\S+ % .*context (\d+)", answer.out):
+            self.assertLessEqual(int(size), 20, answer)
+
+
+class Keys(cli.CliTest):
+    """The keys that are printed give the mesh that was planned."""
+
+    def check(self, subject, ranks, sets=(), train=False, count=4):
+        on = ["--machine", "host"] if train else []
+        words = [word for item in sets for word in ("--set", item)]
+        listed = json.loads(self.good("plan", subject, "--ranks", str(ranks), "--json", *on, *words).out)
+        good = [mesh for mesh in listed["meshes"] if mesh["refusal"] is None]
+        self.assertGreater(len(good), 0)
+        for wanted in good[:count]:
+            named = {item.split("=")[0] for item in sets} - set(wanted["keys"])
+            given = [*[i for i in sets if i.split("=")[0] in named], *[f"{k}={v}" for k, v in wanted["keys"].items()]]
+            words = [word for item in given for word in ("--set", item)]
+            mesh = ",".join(f"{axis}={size}" for axis, size in wanted["mesh"].items())
+            answer = self.good("plan", subject, "--mesh", mesh, "--json", *on, *words)
+            again = json.loads(answer.out)
+            self.assertEqual(again["rows"], listed["rows"], answer)
+            for key in wanted.keys() - {"keys"}:
+                self.assertEqual(again["meshes"][0][key], wanted[key], f"{key}: {answer}")
+            if not train:
+                continue
+            out = f"run-{len(list(self.folder.glob('run-*')))}"
+            self.good("train", subject, "--set", f"output_dir={out}", "--progress", "none", *words, ranks=ranks)
+            log = (self.folder / out / "trainer_log.jsonl").read_text().splitlines()
+            peak = max(json.loads(line).get("peak_memory", 0) for line in log) * 2**30
+            needed = wanted["stages"][0]["together"] - wanted["stages"][0]["runtime"]
+            self.assertLessEqual(abs(needed / peak - 1), 0.03, f"{wanted['mesh']} {words}")
+
+    def test_of_a_model_alone(self):
+        config = self.write("config.json", json.dumps(LLAMA_8B))
+        for ranks in (8, 16, 64):
+            self.check(config, ranks)
+        self.check(config, 16, ["pipeline_parallel_size=2", "pipeline_schedule=interleaved"])
+        self.check(config, 16, ["pipeline_schedule=zero_bubble", "tensor_parallel_size=1"])
+        self.check(config, 16, ["gradient_accumulation_steps=4"])
+
+    def test_of_recipes(self):
+        self.write("host.yaml", HOST)
+        for ranks, keys in [(4, {}), (2, {"global_batch_size": None, "gradient_accumulation_steps": 2}),
+                            (4, {"tensor_parallel_size": 2, "global_batch_size": 4}),
+                            (4, {"pipeline_schedule": "interleaved", "global_batch_size": None}),
+                            (2, {"pipeline_parallel_size": 2, "pipeline_schedule": "interleaved",
+                                 "global_batch_size": None}),
+                            (3, {"zero_stage": 3, "gradient_checkpointing": 1, "global_batch_size": 2})]:
+            recipe = self.recipe(cutoff_len=128, max_steps=2, threads_per_rank=1, **keys)
+            self.check(recipe, ranks, train=True, count=2)
+
+    def test_what_the_recipe_states_is_kept(self):
+        recipe = self.recipe(tensor_parallel_size=2, global_batch_size=None)
+        answer = self.good("plan", recipe, "--ranks", "8", "--all")
+        self.assertIn("only meshes with what the recipe states: tensor_parallel_size: 2", answer.out, answer)
+        self.assertIn(" of 6 meshes do", answer.out, answer)
+        self.assertIn("\n  tensor_parallel_size: 2\n", answer.out, answer)
+        self.assertIn("\n  global_batch_size: 8\n", answer.out, answer)
+        self.refused(2, "does not divide 3 rank(s): start 2 or 4 ranks", "plan", recipe, "--ranks", "3")
+        stated = self.recipe(pipeline_schedule="interleaved", pipeline_parallel_size=1)
+        self.assertIn("pipeline_schedule: 1f1b", self.good("plan", stated, "--ranks", "2").out)
 
 
 class Configs(cli.CliTest):
@@ -61,10 +150,11 @@ class Configs(cli.CliTest):
             self.assertIn(part, answer.out, answer)
 
     def test_what_does_not_do_is_said(self):
-        self.assertIn("this does not do: tensor_parallel_size: 3: this model has 32 heads",
-                      self.good("plan", self.config, "--mesh", "tensor=3").out)
-        answer = self.good("plan", self.config, "--mesh", "data=1", "--device-memory", "24")
+        self.refused(2, "tensor 3 does not do: tensor_parallel_size: 3: this model has 32 heads", "plan", self.config,
+                     "--mesh", "tensor=3")
+        answer = self.refused(2, "not do: needs ", "plan", self.config, "--mesh", "data=1", "--device-memory", "24")
         self.assertRegex(answer.out, r"does not do: needs \d+ GiB of 24 GiB, most of it")
+        self.refused(2, "not do: needs ", "plan", self.config, "--mesh", "data=1", "--device-memory", "24", "--json")
         answer = self.good("plan", self.config, "--ranks", "2", "--device-memory", "8")
         self.assertIn("0 of 4 meshes do", answer.out, answer)
 
@@ -164,6 +254,19 @@ class Measured(cli.CliTest):
         self.assertIn("those between two threads", text)
         self.assertIn("; 2 x host, ", self.good("plan", self.recipe(), "--machine", "host", "--ranks", "2").out)
         self.assertIn("workspace of ops", self.good("plan", self.recipe(), "--machine", "host.yaml").out)
+
+    def test_no_file_is_lost(self):
+        shipped = cli.source / "recipes/machines/h100.yaml"
+        content = shipped.read_bytes()
+        self.addCleanup(shipped.write_bytes, content)
+        recipe = self.recipe()
+        for name in ("h100", shipped):
+            self.refused(2, ["ships with hearth", "name another file"], "plan", "--measure", "--machine", name)
+        self.assertEqual(shipped.read_bytes(), content)
+        self.refused(2, ["describes no machine", "name another file"], "plan", "--measure", "--machine", recipe)
+        self.write("mine.yaml", HOST)
+        self.good("plan", "--measure", "--machine", "mine.yaml")
+        self.assertIn("Measured by", (self.folder / "mine.yaml").read_text())
 
     def test_between_ranks(self):
         answer = self.good("plan", "--measure", "--machine", "two.yaml", ranks=2)

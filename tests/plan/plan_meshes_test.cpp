@@ -67,11 +67,50 @@ TEST(Planner, ReasonsNameKeysAndSizes) {
               HasSubstr("tensor_parallel_size: 3: this model has 32 heads and 8 key-value heads"));
   EXPECT_THAT(refusal({.tensor = 3}), HasSubstr("use 2 or 4"));
   EXPECT_THAT(refusal({.pipe = 68}), HasSubstr("pipeline_parallel_size: 68: this model has 67 blocks"));
-  EXPECT_THAT(refusal({.data = 64}), HasSubstr("global_batch_size 64 would do"));
+  EXPECT_EQ(refusal({.data = 64}), "") << "32 microbatches: half of the ranks have none, as in training";
   EXPECT_EQ(refusal({.data = 8}), "");
   const std::string alone = refusal({});
   EXPECT_THAT(alone, HasSubstr("needs "));
   EXPECT_THAT(alone, HasSubstr("of 80 GiB even with gradient_checkpointing, most of it moments"));
+}
+
+TEST(Planner, WhatIsNeededAndThereAreToldApart) {
+  const Machine machine = test::shipped("h100");
+  const MeshPlan plan = Planner(eight_billion(), request(4096, 32), machine, 1e15).plan({.data = 8});
+  PlanRequest asked = request(4096, 32);
+  asked.zero_stage = plan.layout.zero_stage;
+  asked.recompute = plan.layout.recompute;
+  for (const double less : {1.0, 1e6, 1e8}) {
+    const std::string text = Planner(eight_billion(), asked, machine, plan.bytes - less).plan({.data = 8}).refusal;
+    const std::size_t of = text.find(" of ");
+    ASSERT_NE(of, std::string::npos) << text;
+    const std::string needed = text.substr(6, of - 6);
+    EXPECT_EQ(text.find(needed, of), std::string::npos) << text;
+  }
+}
+
+TEST(Planner, AxesThatAreStatedAreKept) {
+  const Machine machine = test::shipped("h100");
+  PlanRequest asked = request(4096, 32);
+  asked.tensor = 2;
+  asked.pipe = 1;
+  const auto plans = Planner(eight_billion(), asked, machine, 80 * gibi).all(16);
+  EXPECT_EQ(plans.size(), 4U);  // data x context is 8
+  for (const MeshPlan& plan : plans) EXPECT_EQ(plan.layout.mesh.tensor * 10 + plan.layout.mesh.pipe, 21);
+}
+
+/// One stage has nothing to schedule: whatever is asked for, it is planned as one stage.
+TEST(Planner, AScheduleOfOneStageMeansNothing) {
+  const Machine machine = test::shipped("h100");
+  PlanRequest asked = request(4096, 32);
+  const MeshPlan plain = Planner(eight_billion(), asked, machine, 80 * gibi).plan({.data = 8});
+  asked.schedule = PipelineSchedule::interleaved;
+  asked.chunks = 100;
+  const MeshPlan plan = Planner(eight_billion(), asked, machine, 80 * gibi).plan({.data = 8});
+  EXPECT_EQ(plan.refusal, "");
+  EXPECT_EQ(plan.layout.schedule, PipelineSchedule::one_f_one_b);
+  EXPECT_EQ(plan.layout.chunks, 1);
+  EXPECT_EQ(plan.bytes, plain.bytes);
 }
 
 TEST(Planner, WhatIsStatedIsKept) {
