@@ -5,12 +5,14 @@
 
 namespace hearth {
 
+double clip_factor(double norm, double limit) {
+  return limit > 0 && std::isfinite(norm) ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+}
+
 void clip_control(double norm, double limit, Out control) {
   const auto values = control.span<float>();
-  const bool finite = std::isfinite(norm);
-  const double factor = limit > 0 && finite ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
-  values[0] = static_cast<float>(factor);
-  values[1] = finite ? 1.0F : 0.0F;
+  values[0] = static_cast<float>(clip_factor(norm, limit));
+  values[1] = std::isfinite(norm) ? 1.0F : 0.0F;
 }
 
 }  // namespace hearth

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace hearth {
 
@@ -32,6 +33,13 @@ std::vector<std::vector<float>> joined(const std::vector<Parameter>& parameters,
 struct Deviation {
   std::vector<double> counted;  // of pieces that count
   std::vector<double> kept;     // of all that this rank keeps
+
+  /// The larger of both, one by one.
+  void widen(const Deviation& other) {
+    const auto larger = [](double a, double b) { return std::max(a, b); };
+    std::transform(counted.begin(), counted.end(), other.counted.begin(), counted.begin(), larger);
+    std::transform(kept.begin(), kept.end(), other.kept.begin(), kept.begin(), larger);
+  }
 };
 
 void deviate(const VerifyPiece& piece, std::span<const float> truth, Deviation& deviation) {
@@ -75,21 +83,31 @@ class Comparison {
 
   void numbers();
   void gradients();
+  void later_gradients();  // after gradients()
   void weights();
   std::vector<VerifyCheck> checks;
 
  private:
+  /// Pieces of this rank against the oracle's whole.
+  struct Measured {
+    Deviation deviation;
+    std::vector<double> lengths;  // of the oracle's, by parameter
+  };
+  Measured measured(const std::vector<std::vector<float>>& oracle, const std::vector<VerifyPiece>& pieces) const;
   std::vector<double> gathered(std::vector<double> mine) const;
-  double allowed_of(VerifyNumber number) const;
+  std::vector<double> summed_over_runs(const std::vector<double>& counted) const;
+  std::vector<double> units_of(const std::vector<double>& lengths) const;
+  double allowed_of(VerifyNumber number, std::span<const double> truth) const;
+  double stray() const;
   void add(const char* what, const Deviation& deviation, const std::vector<Scale>& scales);
-  double slack_of(std::size_t parameter, std::span<const float> gradient, double weight_length) const;
+  void weights_to_the_bit();
 
   const VerifyOracle& oracle_;
   const VerifyResult& mine_;
   const VerifyBounds& bounds_;
   Dtype compute_;
   Communicator& world_;
-  std::vector<double> units_;  // of gradients, by parameter
+  std::vector<double> first_units_;  // of the first step's gradients, by parameter
 };
 
 /// Every rank's numbers, in rank order.
@@ -101,7 +119,15 @@ std::vector<double> Comparison::gathered(std::vector<double> mine) const {
   return all;
 }
 
-double Comparison::allowed_of(VerifyNumber number) const {
+/// How far apart the weights of both runs are after two steps, all of them together (L2).
+double Comparison::stray() const {
+  const std::vector<double> squares = summed_over_runs(measured(oracle_.weights, mine_.weights).deviation.counted);
+  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+}
+
+/// The loss after two steps is that of other weights: apart by `stray`, so that it differs by up to the norm of the
+/// gradient times that; twice, as the gradient is that of the weights before.
+double Comparison::allowed_of(VerifyNumber number, std::span<const double> truth) const {
   switch (number) {
     case VerifyNumber::loss:
       return bounds_.loss;
@@ -110,10 +136,15 @@ double Comparison::allowed_of(VerifyNumber number) const {
     case VerifyNumber::norm_after_one:
       return bounds_.norm_later;
     case VerifyNumber::loss_after_one:
+      return bounds_.loss_later;
     case VerifyNumber::loss_after_two:
       break;
   }
-  return bounds_.loss_later;
+  if (bounds_.to_the_bit) return 0;
+  const auto known = [&](VerifyNumber of) { return truth[static_cast<std::size_t>(of)]; };
+  const double norm = std::max(known(VerifyNumber::norm), known(VerifyNumber::norm_after_one));
+  const double moved = 2 * norm * stray() / known(VerifyNumber::loss_after_two);
+  return bounds_.loss_later + (std::isfinite(moved) ? moved : 0);
 }
 
 void Comparison::numbers() {
@@ -123,7 +154,7 @@ void Comparison::numbers() {
   const std::vector<double> all = gathered({mine_.numbers.begin(), mine_.numbers.end()});
   for (std::size_t i = 0; i < verify_numbers; ++i) {
     const auto number = static_cast<VerifyNumber>(i);
-    VerifyCheck check{compute_, name_of(number), 0, allowed_of(number), "", 0};
+    VerifyCheck check{compute_, name_of(number), 0, allowed_of(number, truth), "", 0};
     for (int rank = 0; rank < world_.size(); ++rank) {
       const double value = all[static_cast<std::size_t>(rank) * verify_numbers + i];
       const double error = value == truth[i] ? 0 : clean(std::abs(value / truth[i] - 1));
@@ -132,6 +163,15 @@ void Comparison::numbers() {
     }
     checks.push_back(check);
   }
+}
+
+/// By parameter: sums of what counts, over the ranks of one run.
+std::vector<double> Comparison::summed_over_runs(const std::vector<double>& counted) const {
+  const std::vector<double> all = gathered(counted);
+  std::vector<double> sums(counted.size(), 0.0);
+  for (std::size_t i = 0; i < all.size(); ++i) sums[i % counted.size()] += all[i];
+  for (double& sum : sums) sum /= world_.size() / mine_.ranks;
+  return sums;
 }
 
 void Comparison::add(const char* what, const Deviation& deviation, const std::vector<Scale>& scales) {
@@ -164,72 +204,110 @@ void Comparison::add(const char* what, const Deviation& deviation, const std::ve
   checks.push_back(worst);
 }
 
-void Comparison::gradients() {
+Comparison::Measured Comparison::measured(const std::vector<std::vector<float>>& oracle,
+                                          const std::vector<VerifyPiece>& pieces) const {
   const std::size_t count = mine_.parameters.size();
-  Deviation deviation{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
-  double squares = 0;
-  double elements = 0;
-  std::vector<double> lengths;
+  Measured found{{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)}, {}};
   for (std::size_t p = 0; p < count; ++p) {
-    const std::int64_t size = mine_.parameters[p].full.elements();
-    const std::vector<float> truth = handed_out(oracle_.gradients, p, size, world_);
-    lengths.push_back(length(truth));
-    squares += lengths.back() * lengths.back();
-    elements += static_cast<double>(size);
-    for (const VerifyPiece& piece : mine_.gradients) {
-      if (piece.parameter == p) deviate(piece, truth, deviation);
+    const std::vector<float> truth = handed_out(oracle, p, mine_.parameters[p].full.elements(), world_);
+    found.lengths.push_back(length(truth));
+    for (const VerifyPiece& piece : pieces) {
+      if (piece.parameter == p) deviate(piece, truth, found.deviation);
     }
   }
-  // Where terms cancel (biases of keys) what is left may be rounding alone: never less than a hundredth of the mean.
-  std::vector<Scale> scales;
-  for (std::size_t p = 0; p < count; ++p) {
+  return found;
+}
+
+/// Where terms cancel (biases of keys) what is left may be rounding alone: never less than a hundredth of the mean.
+std::vector<double> Comparison::units_of(const std::vector<double>& lengths) const {
+  double squares = 0;
+  double elements = 0;
+  for (std::size_t p = 0; p < lengths.size(); ++p) {
+    squares += lengths[p] * lengths[p];
+    elements += static_cast<double>(mine_.parameters[p].full.elements());
+  }
+  std::vector<double> units;
+  for (std::size_t p = 0; p < lengths.size(); ++p) {
     const auto size = static_cast<double>(mine_.parameters[p].full.elements());
     const double floor = bounds_.to_the_bit ? 0 : 0.01 * std::sqrt(squares * size / elements);
-    units_.push_back(std::max(lengths[p], floor));
-    scales.push_back({units_[p], bounds_.gradient * units_[p]});  // 0 where everything is equal to the bit
+    units.push_back(std::max(lengths[p], floor));
   }
-  add("gradient", deviation, scales);
+  return units;
 }
 
-/// What errors within the bounds of a gradient can make of the change of its weights: Adam moves a weight by rate g/|g|,
-/// so one whose gradient is below its own error moves either way, and any other by an error of that share; two steps,
-/// and the spacing of the weights.
-double Comparison::slack_of(std::size_t parameter, std::span<const float> gradient, double weight_length) const {
-  const double noise = bounds_.gradient * units_[parameter] / std::sqrt(static_cast<double>(gradient.size()));
-  const double ordinary = units_[parameter] / std::sqrt(static_cast<double>(gradient.size()));
-  double sum = 0;
-  for (const float g : gradient) {
-    const double size = g == 0 ? ordinary : std::abs(static_cast<double>(g));  // a token of the second step alone
-    const double moved = verify_rate * std::min(4.0, 4 * noise / size);
-    sum += moved * moved;
-  }
-  return std::sqrt(sum) + 4 * std::exp2(-24) * weight_length;
-}
-
-void Comparison::weights() {
-  const std::size_t count = mine_.parameters.size();
-  Deviation deviation{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
+/// Where no bits are promised also what the update took up of them, which the weights are held to later.
+void Comparison::gradients() {
+  Measured found = measured(oracle_.gradients, mine_.gradients);
+  const double rounded = bounds_.to_the_bit ? 0 : 8 * std::exp2(-24);
+  if (!bounds_.to_the_bit) found.deviation.widen(measured(oracle_.gradients, mine_.first_taken_up).deviation);
+  first_units_ = units_of(found.lengths);
   std::vector<Scale> scales;
-  for (std::size_t p = 0; p < count; ++p) {
+  for (const double unit : first_units_) {
+    scales.push_back({unit, (bounds_.gradient + rounded) * unit});  // 0 where everything is equal to the bit
+  }
+  add("gradient", found.deviation, scales);
+}
+
+/// Read off two first moments, which both runs round.
+void Comparison::later_gradients() {
+  const Measured found = measured(oracle_.second_gradients, mine_.second_gradients);
+  const std::vector<double> units = units_of(found.lengths);
+  const double carried = gathered({oracle_.carried})[0];  // the first rank's
+  std::vector<Scale> scales;
+  for (std::size_t p = 0; p < units.size(); ++p) {
+    const double rounded = 8 * std::exp2(-24) * (carried * first_units_[p] + units[p]);
+    scales.push_back({units[p], bounds_.to_the_bit ? 0 : bounds_.norm_later * units[p] + rounded});
+  }
+  add("gradient after one step", found.deviation, scales);
+}
+
+void Comparison::weights_to_the_bit() {
+  const Measured found = measured(oracle_.weights, mine_.weights);
+  std::vector<Scale> scales;
+  for (std::size_t p = 0; p < mine_.parameters.size(); ++p) {
     const Parameter& parameter = mine_.parameters[p];
-    const std::vector<float> truth = handed_out(oracle_.weights, p, parameter.full.elements(), world_);
-    const std::vector<float> gradient = handed_out(oracle_.gradients, p, parameter.full.elements(), world_);
-    std::vector<float> change = truth;
+    std::vector<float> change = handed_out(oracle_.weights, p, parameter.full.elements(), world_);
     for (std::size_t i = 0; i < change.size(); ++i) {
       change[i] -= verify_weight(parameter, static_cast<std::int64_t>(i));
     }
-    scales.push_back({length(change), bounds_.to_the_bit ? 0 : slack_of(p, gradient, length(truth))});
-    for (const VerifyPiece& piece : mine_.weights) {
-      if (piece.parameter == p) deviate(piece, truth, deviation);
-    }
+    scales.push_back({length(change), 0});
   }
-  add("change of weights in two steps", deviation, scales);
+  add("change of weights in two steps", found.deviation, scales);
+}
+
+/// Where no bits are promised each rank's update is held to the gradients that it used itself, which are held to the
+/// oracle's already: Adam divides by the size of a gradient, so where that is near zero the weights of two sound runs
+/// may be any distance apart.
+void Comparison::weights() {
+  if (bounds_.to_the_bit) {
+    weights_to_the_bit();
+    return;
+  }
+  const std::size_t count = mine_.parameters.size();
+  Deviation off{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
+  std::vector<double> allowed(count, 0.0);
+  std::vector<double> change(count, 0.0);
+  for (const VerifyUpdate& update : mine_.updates) {
+    off.kept[update.parameter] += clean(update.off);
+    if (!update.counted) continue;
+    off.counted[update.parameter] += clean(update.off);
+    allowed[update.parameter] += update.allowed;
+    change[update.parameter] += update.change;
+  }
+  allowed = summed_over_runs(allowed);
+  change = summed_over_runs(change);
+  std::vector<Scale> scales;
+  for (std::size_t p = 0; p < count; ++p) {
+    scales.push_back({std::sqrt(std::max(change[p], allowed[p])), std::sqrt(allowed[p])});
+  }
+  add("change of weights in two steps", off, scales);
 }
 
 }  // namespace
 
 VerifyOracle oracle_of(const VerifyResult& alone) {
-  return {alone.numbers, joined(alone.parameters, alone.gradients), joined(alone.parameters, alone.weights)};
+  return {alone.numbers, joined(alone.parameters, alone.gradients), joined(alone.parameters, alone.second_gradients),
+          alone.carried, joined(alone.parameters, alone.weights)};
 }
 
 VerifyBounds verify_bounds(const VerifyPlan& plan, Dtype compute) {
@@ -266,7 +344,8 @@ std::vector<VerifyCheck> verify_compare(const VerifyOracle& oracle, const Verify
   Comparison comparison(oracle, mine, bounds, compute, world);
   comparison.numbers();
   comparison.gradients();
-  comparison.weights();
+  comparison.weights();  // before what follows from them: a wrong update is to be named itself
+  comparison.later_gradients();
   return std::move(comparison.checks);
 }
 

@@ -12,6 +12,8 @@ namespace hearth {
 struct VerifyOracle {
   std::array<double, verify_numbers> numbers{};
   std::vector<std::vector<float>> gradients;  // by parameter
+  std::vector<std::vector<float>> second_gradients;
+  double carried = 0;  // see VerifyResult
   std::vector<std::vector<float>> weights;
 };
 /// REQUIRES: of a run on one rank.
@@ -36,7 +38,7 @@ VerifyBounds verify_bounds(const VerifyPlan& plan, Dtype compute);
 /// One line of the report.
 struct VerifyCheck {
   Dtype dtype = Dtype::f32;
-  std::string what;  // "gradient", "change of weights in two steps", or a VerifyNumber
+  std::string what;  // "gradient", "gradient after one step", "change of weights in two steps", or a VerifyNumber
   double error = 0;  // relative; infinity where a number is none
   double allowed = 0;
   std::string parameter;  // the one whose error is largest against what is allowed; empty for numbers of the step

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "model/head.h"
 #include "trainer/recipe_mesh.h"
 
 namespace hearth {
@@ -41,8 +42,17 @@ std::int64_t microbatches_of(std::int64_t of_recipe, const MeshShape& shape) {
   return std::max<std::int64_t>(1, std::min(rounds, most) * shape.data - spare);
 }
 
-/// Rows of two steps. Lengths, documents and targets are uneven; the last data rank, or where there is one alone the
-/// second microbatch, has no target in the first step.
+/// Whether a microbatch has no target. With several data ranks: the last rank's microbatches of the second step and, if
+/// more of its own follow, its first one of the first step, so that every rank takes part in the first step's gradient.
+/// With one: the second microbatch of the first step.
+bool without_target(bool first_step, std::int64_t microbatch, std::int64_t microbatches, std::int64_t data) {
+  if (data == 1) return first_step && microbatch == 1;
+  if (microbatch % data != data - 1) return false;
+  return !first_step || (microbatch == data - 1 && microbatches >= 2 * data);
+}
+
+/// Rows of two steps. Lengths, documents and targets are uneven; the first row is longer than a chunk of the head on
+/// every context rank.
 ListedRows made_up(const VerifyPlan& plan, std::int64_t microbatches) {
   const Key key = Key(11).with("verify");
   std::uint64_t index = 0;
@@ -54,15 +64,16 @@ ListedRows made_up(const VerifyPlan& plan, std::int64_t microbatches) {
   const std::int64_t spread = std::max<std::int64_t>(20, 8 * plan.mesh.context);  // every context rank has documents
   std::vector<Row> rows;
   for (std::int64_t r = 0; r < 2 * of_step; ++r) {
-    const std::int64_t microbatch = r / plan.step.microbatch_rows;
-    const bool first_step_without = data > 1 ? microbatch % data == data - 1 : microbatch == 1;
-    const bool without = microbatches > 1 && (r < of_step ? first_step_without : r % 5 == 3);
-    const std::int64_t length = 5 + below(spread);
+    const bool first_step = r < of_step;
+    const std::int64_t microbatch = r % of_step / plan.step.microbatch_rows;
+    const bool without = without_target(first_step, microbatch, microbatches, data);
+    const std::int64_t length = (r == 0 ? Head::chunk * plan.mesh.context : 0) + 5 + below(spread);
     std::vector<std::int32_t> ids;
     std::vector<std::int32_t> labels;
     for (std::int64_t t = 0; t < length; ++t) {
       ids.push_back(static_cast<std::int32_t>(below(plan.config.vocabulary)));
-      labels.push_back(without || below(3) == 0 ? -100 : ids.back());
+      const bool drawn = below(3) > 0;
+      labels.push_back(!without && (drawn || t == 1) ? ids.back() : -100);  // never without by chance
     }
     std::vector<std::int32_t> starts{0};
     if (r % 3 != 2) starts.push_back(static_cast<std::int32_t>(1 + below(length - 1)));

@@ -113,7 +113,7 @@ std::string verify_text(const VerifyReport& report, const std::string& name) {
     if (check.error != 0) text += "  " + place_of(check);
     text += check.good() ? "\n" : "  OFF\n";
   }
-  text += "\nallowed: ";
+  text += "allowed: ";
   for (std::size_t i = 0; i < report.bounds.size(); ++i) {
     if (i > 0 && report.bounds[i].why == report.bounds[0].why) continue;
     text += fmt::format("{}{}", i == 0 ? "" : "\n   bf16: ", report.bounds[i].why);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "optim/clip.h"
 #include "trainer/evaluate.h"
 
 namespace hearth {
@@ -62,6 +63,65 @@ std::vector<VerifyPiece> kept(const std::vector<Parameter>& parameters, const Gr
   return pieces;
 }
 
+/// Weights and moments of everything that this rank keeps; the three in the same order.
+struct KeptState {
+  KeptState(const std::vector<Parameter>& parameters, const Groups& groups)
+      : weights(kept(parameters, groups, &FlatGroup::Piece::weight)),
+        firsts(kept(parameters, groups, &FlatGroup::Piece::first_moment)),
+        seconds(kept(parameters, groups, &FlatGroup::Piece::second_moment)) {}
+  VerifyState at(std::size_t piece, std::size_t i) const {
+    return {weights[piece].values[i], firsts[piece].values[i], seconds[piece].values[i]};
+  }
+
+  std::vector<VerifyPiece> weights, firsts, seconds;
+};
+
+/// Both steps, held against AdamW.
+std::vector<VerifyUpdate> updates_of(const std::vector<Parameter>& parameters, const AdamW& recipe,
+                                     const KeptState& one, const KeptState& two) {
+  std::vector<VerifyUpdate> updates;
+  for (std::size_t p = 0; p < two.weights.size(); ++p) {
+    const VerifyPiece& piece = two.weights[p];
+    const Parameter& parameter = parameters[piece.parameter];
+    AdamW first = recipe;
+    first.rate = verify_rate;
+    first.step = 1;
+    if (!parameter.decayed) first.decay = 0;
+    AdamW second = first;
+    second.step = 2;
+    VerifyUpdate sums{piece.parameter, piece.counted};
+    for (std::int64_t i = 0; i < piece.where.elements(); ++i) {
+      const std::int64_t at =
+          piece.where.begin + i / piece.where.columns * piece.where.stride + i % piece.where.columns;
+      const VerifyState start{verify_weight(parameter, at)};
+      const VerifyState between = one.at(p, static_cast<std::size_t>(i));
+      const VerifyState end = two.at(p, static_cast<std::size_t>(i));
+      const VerifyMove a = verify_move(start, between, first);
+      const VerifyMove b = verify_move(between, end, second);
+      sums.off += (a.off + b.off) * (a.off + b.off);
+      sums.allowed += (a.allowed + b.allowed) * (a.allowed + b.allowed);
+      sums.change += (end.weight - start.weight) * (end.weight - start.weight);
+    }
+    updates.push_back(sums);
+  }
+  return updates;
+}
+
+/// The gradient before clipping that brought the first moments from `before` (null: from zero) to `after`.
+std::vector<VerifyPiece> taken_up(const StepOptions& options, const KeptState* before, const KeptState& after,
+                                  double norm) {
+  const double scale = (1 - options.adamw.beta1) * clip_factor(norm, options.max_norm);
+  std::vector<VerifyPiece> gradients = after.firsts;
+  for (std::size_t p = 0; p < gradients.size(); ++p) {
+    for (std::size_t i = 0; i < gradients[p].values.size(); ++i) {
+      const double old = before == nullptr ? 0 : static_cast<double>(before->firsts[p].values[i]);
+      float& value = gradients[p].values[i];
+      value = static_cast<float>((static_cast<double>(value) - options.adamw.beta1 * old) / scale);
+    }
+  }
+  return gradients;
+}
+
 }  // namespace
 
 const char* name_of(VerifyNumber number) {
@@ -103,8 +163,15 @@ VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& wor
 
   Stepper stepper(on.pipeline, on.groups, backend.ops(), backend.memory(), plan.rows, plan.step);
   stepper.step(0, plan.first_rows, verify_rate);
+  const KeptState one(result.parameters, on.groups);
   const StepResult second = stepper.step(1, plan.second_rows, verify_rate);
-  result.weights = kept(result.parameters, on.groups, &FlatGroup::Piece::weight);
+  KeptState two(result.parameters, on.groups);
+  result.first_taken_up = taken_up(plan.step, nullptr, one, before.norm);
+  result.second_gradients = taken_up(plan.step, &one, two, second.norm);
+  result.carried = plan.step.adamw.beta1 * clip_factor(before.norm, plan.step.max_norm) /
+                   clip_factor(second.norm, plan.step.max_norm);
+  result.updates = updates_of(result.parameters, plan.step.adamw, one, two);
+  result.weights = std::move(two.weights);
   result.numbers = {before.loss, before.norm, second.loss, second.norm, mean_loss(on.pipeline, plan.rows)};
   return result;
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "trainer/verify_plan.h"
+#include "trainer/verify_update.h"
 
 namespace hearth {
 
@@ -28,7 +29,11 @@ struct VerifyResult {
   std::vector<Parameter> parameters;  // of the whole model
   std::array<double, verify_numbers> numbers{};
   std::vector<VerifyPiece> gradients;  // of the first step's rows, before clipping
-  std::vector<VerifyPiece> weights;    // after two steps
+  /// What the first moment took up in the first and in the second step, divided by this run's own clipping: gradients.
+  std::vector<VerifyPiece> first_taken_up, second_gradients;
+  double carried = 0;  // how much of the first step's gradient the second's first moment holds, next to the second's
+  std::vector<VerifyPiece> weights;   // after two steps
+  std::vector<VerifyUpdate> updates;  // as `weights`
 };
 
 /// Gradients of the first step's rows, two steps, and the loss after them, on the ranks of `world`, which are as many as

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "model/head.h"
 #include "verify/verify_run.h"
 
 namespace hearth {
@@ -48,9 +49,12 @@ TEST(Rows, AreUnevenShortAndPartlyWithoutTargets) {
       verify_plan(test::recipe_of({.mesh = {.data = 3, .context = 2}}), test::real_config("llama"), 6);
   ASSERT_EQ(plan.first_rows.size(), 12U);  // 3 ranks, 2 microbatches, 2 rows
   EXPECT_EQ(plan.second_rows.size(), 11U);
-  EXPECT_EQ(targets(plan, plan.first_rows, 2) + targets(plan, plan.first_rows, 5), 0) << "a rank without a target";
+  EXPECT_EQ(targets(plan, plan.first_rows, 2), 0) << "a microbatch without a target";
+  EXPECT_GT(targets(plan, plan.first_rows, 5), 0) << "of a rank that takes part all the same";
+  EXPECT_EQ(targets(plan, plan.second_rows, 2) + targets(plan, plan.second_rows, 5), 0) << "a rank without a target";
   EXPECT_NE(targets(plan, plan.first_rows, 0), targets(plan, plan.first_rows, 1));
-  EXPECT_GT(targets(plan, plan.second_rows, 5), 0);
+  EXPECT_GT(targets(plan, plan.second_rows, 4), 0);
+  EXPECT_GT(plan.rows.tokens(0), 2 * Head::chunk) << "on each context rank more than a chunk of the head";
   std::set<std::int64_t> lengths;
   std::int64_t straddling = 0;
   for (const std::int64_t row : plan.first_rows) {
@@ -59,6 +63,23 @@ TEST(Rows, AreUnevenShortAndPartlyWithoutTargets) {
   }
   EXPECT_GT(lengths.size(), 6U);
   EXPECT_GT(straddling, 5);
+}
+
+TEST(Rows, GiveEveryDataRankTargetsInTheFirstStep) {
+  for (const int data : {1, 2, 3, 5}) {
+    for (const std::int64_t accumulation : {1, 2, 3}) {
+      for (const std::int64_t microbatch_rows : {1, 2}) {
+        const Wish wish{.mesh = {.data = data}, .microbatch_rows = microbatch_rows, .accumulation = accumulation};
+        const VerifyPlan plan = verify_plan(test::recipe_of(wish), test::real_config("llama"), data);
+        std::vector<std::int64_t> of_rank(static_cast<std::size_t>(data));
+        for (std::int64_t m = 0; m < data * accumulation; ++m) {
+          of_rank[static_cast<std::size_t>(m % data)] += targets(plan, plan.first_rows, m);
+        }
+        for (const std::int64_t count : of_rank) EXPECT_GT(count, 0) << data << " " << accumulation;
+        EXPECT_GT(targets(plan, plan.second_rows, 0), 0);
+      }
+    }
+  }
 }
 
 TEST(Plan, IsTheRecipesWay) {
@@ -122,7 +143,7 @@ TEST(Bounds, AreZeroWhereBitsArePromised) {
   EXPECT_GT(bounds({.mesh = {.pipe = 2, .data = 2}, .order = Recipe::SumOrder::fast}, Dtype::f32).gradient, 0);
   for (const Wish& wish : {Wish{.mesh = {.tensor = 2}}, Wish{.mesh = {.context = 2}}}) {
     EXPECT_GT(bounds(wish, Dtype::f32).gradient, 1e-6);
-    EXPECT_LT(bounds(wish, Dtype::f32).gradient, 1e-4);
+    EXPECT_LT(bounds(wish, Dtype::f32).gradient, 2e-4);
     EXPECT_DOUBLE_EQ(bounds(wish, Dtype::bf16).gradient, 8 * std::exp2(-9) * std::sqrt(3 * 28.0));
   }
 }

@@ -58,17 +58,20 @@ Recipe recipe_of(const Wish& wish) {
   recipe.train.label_smoothing_factor = wish.smoothing;
   recipe.train.sum_order = wish.order;
   recipe.train.weight_decay = 0.1;
+  recipe.train.adam_beta2 = wish.beta2;
+  recipe.train.adam_epsilon = wish.epsilon;
+  recipe.train.max_grad_norm = wish.max_norm;
   return recipe;
 }
 
-VerifyReport verified(const Wish& wish, const std::string& family, Fault fault, int least) {
+VerifyReport verified(const Wish& wish, const std::string& family, Fault fault, int least, int wrong) {
   VerifyReport first;
   std::vector<std::string> texts;
   std::mutex mutex;
   ThreadWorld(wish.mesh.ranks()).run([&](Communicator& ranks) {
     FaultyWorld world(ranks, fault, least);
     const VerifyReport report = verify(recipe_of(wish), real_config(family), world,
-                                       [&] { return make_faulty_backend(fault, world.rank() == 1); });
+                                       [&] { return make_faulty_backend(fault, world.rank() == wrong); });
     const std::lock_guard lock(mutex);
     texts.push_back(verify_json(report, family));
     if (world.rank() == 0) first = report;

@@ -24,11 +24,15 @@ struct Wish {
   Recipe::SumOrder order = Recipe::SumOrder::fixed;
   std::int64_t microbatch_rows = 2;
   std::int64_t accumulation = 2;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double max_norm = 1;
 };
 Recipe recipe_of(const Wish& wish);
 
-/// On as many threads as the mesh has ranks; every rank's report says the same. A fault of the mathematics is rank 1's,
-/// one of the ranks in communicators of `least` ranks and more.
-VerifyReport verified(const Wish& wish, const std::string& family, Fault fault = Fault::none, int least = 1);
+/// On as many threads as the mesh has ranks; every rank's report says the same. A fault of the mathematics is that of rank
+/// `wrong`, one of the ranks in communicators of `least` ranks and more.
+VerifyReport verified(const Wish& wish, const std::string& family, Fault fault = Fault::none, int least = 1,
+                      int wrong = 1);
 
 }  // namespace hearth::test

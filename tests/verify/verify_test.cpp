@@ -49,7 +49,7 @@ TEST_P(Sound, MeshesAreGood) {
   for (const Wish& wish : sound()) {
     const VerifyReport report = test::verified(wish, GetParam());
     EXPECT_TRUE(report.good()) << verify_text(report, GetParam());
-    EXPECT_EQ(report.checks.size(), wish.dtype == Dtype::bf16 ? 14U : 7U);
+    EXPECT_EQ(report.checks.size(), wish.dtype == Dtype::bf16 ? 16U : 8U);
     EXPECT_NO_THROW(require_good(report, "recipe"));
   }
 }
@@ -138,6 +138,62 @@ TEST(Caught, AWrongDenominator) {
   expect_caught({Fault::denominator, {.mesh = {.tensor = 2}}, "tensor"});
 }
 
+TEST(Adam, MeshesAreGoodHoweverAdamDivides) {
+  for (const double beta2 : {0.0, 0.1, 0.999}) {
+    for (const double epsilon : {1e-15, 1e-8, 1.0}) {
+      for (const double max_norm : {1e-9, 0.001, 1.0}) {
+        for (Wish wish : {Wish{.mesh = {.tensor = 2}, .dtype = Dtype::bf16},
+                          Wish{.mesh = {.data = 2}, .order = Recipe::SumOrder::fast},
+                          Wish{.mesh = {.context = 2, .tensor = 2}, .zero_stage = 2}}) {
+          wish.beta2 = beta2;
+          wish.epsilon = epsilon;
+          wish.max_norm = max_norm;
+          const VerifyReport report = test::verified(wish, "qwen2");
+          EXPECT_TRUE(report.good()) << beta2 << " " << epsilon << " " << max_norm << "\n" << verify_text(report, "");
+          for (const VerifyCheck& check : report.checks) {
+            const bool change = check.what.starts_with("change");
+            EXPECT_LE(check.allowed, change ? 1 : std::numeric_limits<double>::infinity()) << verify_text(report, "");
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Caught, AnUpdateThatIsWrongWhereNoBitsArePromised) {
+  for (const double beta2 : {0.0, 0.999}) {
+    for (const double epsilon : {1e-15, 1e-8, 1.0}) {
+      const Wish wish{.mesh = {.tensor = 2}, .dtype = Dtype::bf16, .beta2 = beta2, .epsilon = epsilon};
+      const VerifyReport report = test::verified(wish, "llama", Fault::hasty_update);
+      ASSERT_FALSE(report.good());
+      EXPECT_EQ(report.worst()->what, "change of weights in two steps");
+      EXPECT_EQ(report.worst()->rank, 1);
+      EXPECT_LT(report.worst()->allowed, 0.1) << verify_text(report, "");
+    }
+  }
+}
+
+TEST(Caught, AFaultOfTheLastRankInTheFirstGradients) {
+  const std::vector<Wish> wishes{{.mesh = {.data = 2}},
+                                 {.mesh = {.data = 3}, .zero_stage = 3},
+                                 {.mesh = {.data = 2}, .accumulation = 1},
+                                 {.mesh = {.pipe = 2}},
+                                 {.mesh = {.context = 2}},
+                                 {.mesh = {.tensor = 2}},
+                                 {.mesh = {.data = 2, .tensor = 2}},
+                                 {.mesh = {.data = 2, .context = 2}},
+                                 {.mesh = {.pipe = 2, .data = 2}}};
+  for (const Wish& wish : wishes) {
+    for (const Fault fault : {Fault::late_border, Fault::denominator}) {
+      const VerifyReport report = test::verified(wish, "llama", fault, 1, wish.mesh.ranks() - 1);
+      const std::string text = verify_text(report, "");
+      ASSERT_FALSE(report.good()) << wish.mesh.text();
+      EXPECT_EQ(report.worst()->what, "gradient") << text;
+      EXPECT_GT(report.worst()->error, 10 * report.worst()->allowed) << text;
+    }
+  }
+}
+
 TEST(Caught, AnUpdateThatIsWrongOnOneRankNamesIt) {
   for (const int zero_stage : {0, 3}) {
     const VerifyReport report =
@@ -178,7 +234,7 @@ TEST(Report, SaysInJsonWhatIsOff) {
   EXPECT_EQ(json["off"]["parameter"], report.worst()->parameter);
   EXPECT_EQ(json["off"]["rank"], report.worst()->rank);
   EXPECT_EQ(json["off"]["axes"], std::vector<std::string>{"tensor"});
-  EXPECT_EQ(json["checks"].size(), 7U);
+  EXPECT_EQ(json["checks"].size(), 8U);
 }
 
 }  // namespace
