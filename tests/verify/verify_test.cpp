@@ -173,7 +173,7 @@ TEST(Caught, AnUpdateThatIsWrongWhereNoBitsArePromised) {
   }
 }
 
-TEST(Caught, AFaultOfTheLastRankInTheFirstGradients) {
+TEST(Caught, AFaultOfTheLastRankInGradientsOrUpdates) {
   const std::vector<Wish> wishes{{.mesh = {.data = 2}},
                                  {.mesh = {.data = 3}, .zero_stage = 3},
                                  {.mesh = {.data = 2}, .accumulation = 1},
@@ -190,7 +190,14 @@ TEST(Caught, AFaultOfTheLastRankInTheFirstGradients) {
       ASSERT_FALSE(report.good()) << wish.mesh.text();
       EXPECT_EQ(report.worst()->what, "gradient") << text;
       EXPECT_GT(report.worst()->error, 10 * report.worst()->allowed) << text;
+      const std::vector<Axis> axes = axes_of(wish.mesh);
+      if (axes.size() == 1) {
+        EXPECT_THAT(report.axes, ElementsAre(name_of(axes[0]))) << text;
+      }
     }
+    const VerifyReport hasty = test::verified(wish, "llama", Fault::hasty_update, 1, wish.mesh.ranks() - 1);
+    ASSERT_FALSE(hasty.good()) << wish.mesh.text();
+    EXPECT_EQ(hasty.worst()->what, "change of weights in two steps");
   }
 }
 
