@@ -139,6 +139,7 @@ PlanRequest request_of(const Recipe& recipe, const ModelConfig& config, std::int
   request.asks_questions = recipe.eval.domain_qa.has_value();
   request.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
   request.threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
+  request.isa = environment.isa;
   const auto& stated = recipe.stated_as;
   const auto size = [&](const char* key, std::int64_t of_axis) {
     return stated.contains(key) ? std::optional<int>(static_cast<int>(of_axis)) : std::nullopt;

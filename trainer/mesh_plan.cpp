@@ -51,7 +51,8 @@ struct Planner::Cut {
 
 Planner::Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory)
     : config_(config), request_(request), machine_(machine), memory_(memory) {
-  if (machine.device == Machine::Device::cpu) backend_ = make_cpu_backend({.threads = request.threads});
+  if (machine.device == Machine::Device::cpu)
+    backend_ = make_cpu_backend({.threads = request.threads, .isa = request.isa});
 }
 
 Planner::~Planner() = default;

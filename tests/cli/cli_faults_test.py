@@ -188,7 +188,7 @@ class Checked(FaultTest):
             self.refused(2, says, *self.with_recipe(*settings, verbs=[["recipe", "check"]])[0])
         self.made = self.recipe(global_batch_size=None, gradient_accumulation_steps=3, pipeline_parallel_size=2,
                                 pipeline_schedule="interleaved")
-        said = [self.refused(2, "pipeline_schedule: interleaved with 2 stages", *verb, self.made, ranks=ranks,
+        said = [self.refused(2, "pipeline_schedule: interleaved with 3 microbatches on 2 stages", *verb, self.made, ranks=ranks,
                              leaves=LEFT).err.splitlines()[0]
                 for verb, ranks in ((["recipe", "check"], 0), (["train"], 2))]
         self.assertEqual(*said)

@@ -64,9 +64,12 @@ TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
   EXPECT_EQ(chunks_of(recipe), 2);
   EXPECT_NO_THROW(check_schedule(recipe, {.pipe = 2, .data = 2}, 8));
   EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
-              HasSubstr("pipeline_schedule: interleaved with 2 stages and 6 microbatches a step on 2 data rank(s)"));
+              HasSubstr("pipeline_schedule: interleaved with 3 microbatches on 2 stages"));
   EXPECT_EQ(chunks_of(read(least)), 1);
-  EXPECT_EQ(chunks_of(read(least + "pipeline_schedule: interleaved\npipeline_chunks: 3\n")), 3);
+  const std::string three = least + "pipeline_schedule: interleaved\npipeline_chunks: 3\n";
+  EXPECT_EQ(chunks_of(read(three + "pipeline_parallel_size: 2\n")), 3);
+  EXPECT_EQ(chunks_of(read(three)), 1) << "one stage has nothing to schedule";
+  EXPECT_EQ(schedule_kind(read(three)), PipelineSchedule::one_f_one_b);
 }
 
 }  // namespace
