@@ -73,8 +73,10 @@ std::vector<Path> files_of_pattern(const DatasetSource& source) {
   ::globfree(&found);
   if (result == GLOB_NOMATCH) fail(Kind::data, "datasets: {} does not exist and matches no file", source.path);
   if (result != 0) fail(Kind::machine, "datasets: a folder of {} cannot be read", source.path);
-  std::erase_if(files, [](const Path& path) { return fs::is_directory(path); });
-  if (files.empty()) fail(Kind::data, "datasets: {} matches folders only; name one folder instead", source.path);
+  std::erase_if(files, [](const Path& path) { return fs::exists(path) && !fs::is_regular_file(path); });
+  if (files.empty()) {
+    fail(Kind::data, "datasets: {} matches no regular file; a folder is named without a pattern", source.path);
+  }
   return files;
 }
 
@@ -95,6 +97,11 @@ std::vector<Path> files_of(const DatasetSource& source, SourceNotes& notes) {
            source.split.empty() ? "" : " in the split " + source.split, seen.empty() ? "" : " (found: " + seen + ")");
     }
   } else if (fs::exists(status)) {
+    if (!fs::is_regular_file(status)) {
+      fail(Kind::data,
+           "datasets: {} is no regular file (a pipe or a device): it is read more than once, write it to a file",
+           source.path);
+    }
     files.emplace_back(source.path);
   } else {
     files = files_of_pattern(source);

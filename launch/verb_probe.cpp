@@ -60,6 +60,13 @@ void check_ids(const hf::SafetensorsFile& file, const char* name, std::span<cons
 
 Input read_input(const Path& path, std::int64_t vocabulary) {
   const hf::SafetensorsFile file(path);
+  for (const std::string& name : file.names()) {
+    if (name == "input_ids" || name == "labels" || name == "document_starts") continue;
+    fail(Kind::data,
+         "{}: tensor `{}` is not read: input_ids, labels and document_starts are (documents of one row, instead of an "
+         "attention mask)",
+         path.string(), name);
+  }
   Input input;
   input.dims = file.info("input_ids").dims;
   const auto ids = integers(file, "input_ids");
@@ -87,6 +94,10 @@ Input read_input(const Path& path, std::int64_t vocabulary) {
     if (!good) fail(Kind::data, "{}: document_starts must begin with 0 and rise to at most {}", path.string(), size);
     input.rows.push_back(labelled_row(ids, labels, starts));
     return input;
+  }
+  if (file.has("document_starts")) {
+    fail(Kind::data, "{}: document_starts divide one row, input_ids (T), and here they are {}", path.string(),
+         file.info("input_ids").shape());
   }
   const auto length = static_cast<std::ptrdiff_t>(input.dims[1]);
   for (std::ptrdiff_t at = 0; at < static_cast<std::ptrdiff_t>(ids.size()); at += length) {

@@ -102,6 +102,8 @@ Rope read_rope(const Fields& config, const std::string& where, std::int64_t max_
     newer = read_settings(Fields(*parameters, where, "rope_parameters"), max_positions, theta);
   if (newer && config.has("rope_theta") && newer->theta != theta)
     config.refuse("rope_theta", fmt::format("rope_parameters.rope_theta is {}; they must agree", newer->theta));
+  if (older && config.has("rope_theta") && older->theta != theta)
+    config.refuse("rope_theta", fmt::format("rope_scaling.rope_theta is {}; they must agree", older->theta));
   if (older && newer && *older != *newer)
     config.refuse("rope_scaling", "rope_parameters says something else; they must agree");
   if (newer) return *newer;

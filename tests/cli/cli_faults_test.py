@@ -7,6 +7,7 @@ import struct
 import subprocess
 
 import cli_support as cli
+from cli_tensors import Tensor, write_tensors
 
 # What a run that ended before its first step leaves.
 LEFT = ("run", ".hearth-cache")
@@ -230,6 +231,20 @@ class Words(FaultTest):
                 ["tokenize", cli.stories, "--input", name, "--output", "y"],
                 ["prepare", self.made, "--set", f"datasets={name}"])]
             self.assertNotIn("no object", told[0])
+
+    def test_tensors_that_probe_does_not_read_are_refused(self):
+        ids = Tensor([1, 2, 3, 4], 2, 2)
+        for name, says in [("attention_mask", "`attention_mask` is not read"), ("foo", "`foo` is not read"),
+                           ("document_starts", "document_starts divide one row")]:
+            write_tensors(self.folder / "x", {"input_ids": ids, name: Tensor([0, 1], 2)})
+            self.refused(3, says, "probe", cli.stories, "--input", "x", "--output", "y")
+
+    def test_a_pipe_is_no_dataset(self):
+        os.mkfifo(self.folder / "pipe.txt")
+        for name in ("pipe.txt", "p*.txt"):
+            answer = self.run_hearth("prepare", self.made, "--set", f"datasets={name}")
+            self.assertEqual(answer.code, 3, answer)
+            self.assertIn("no regular file", answer.err, answer)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ TEST(Config, KeysThatChangeTheMathematicsAreRefusedByNameAndValue) {
       {R"(, "rope_scaling": {"rope_type": "default", "mrope_section": [1]})", "rope_scaling.mrope_section is [1]"},
       {R"(, "rope_parameters": {"partial_rotary_factor": 0.5})", "rope_parameters.partial_rotary_factor is 0.5"},
       {R"(, "rope_parameters": {"rope_theta": 5}, "rope_theta": 6)", "rope_theta is 6"},
+      {R"(, "rope_scaling": {"rope_type": "default", "rope_theta": 5}, "rope_theta": 6)", "rope_theta is 6"},
       {R"(, "rope_scaling": {"rope_type": "llama3", "factor": 2})", "rope_scaling.low_freq_factor is missing"},
       {R"(, "quantization_config": {"quant_method": "fp8"})", "quantization_config is {\"quant_method\":\"fp8\"}"},
       {R"(, "attention_dropout": 0.1)", "attention_dropout is 0.1"},
