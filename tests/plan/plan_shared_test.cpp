@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "model/hf/config.h"
@@ -50,7 +49,7 @@ TEST_P(Published, ParametersAreCounted) {
   EXPECT_EQ(count, config.parameters());
 }
 
-TEST_P(Published, IsPlannedOnEveryMeshInUnderASecond) {
+TEST_P(Published, IsPlannedOnEveryMesh) {
   if (is_mixture(GetParam())) return;
   const ModelConfig config = hf::read_config(file());
   for (const char* name : {"h100", "h200"}) {
@@ -59,14 +58,11 @@ TEST_P(Published, IsPlannedOnEveryMeshInUnderASecond) {
     double fastest = 0;
     for (const int devices : {8, 16, 64, 1024}) {
       SCOPED_TRACE(fmt::format("{} x {}", devices, name));
-      const std::clock_t start = std::clock();
       PlanRequest request;
       request.row_tokens = 4096;
       request.rows = 4 * devices;
       Planner planner(config, request, machine, memory);
       const auto plans = planner.all(devices);
-      const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-      EXPECT_LT(seconds, 1.0);
       for (const MeshPlan& plan : plans) {
         if (!plan.refusal.empty()) {
           EXPECT_THAT(plan.refusal, testing::ContainsRegex("needs .* of |tensor_parallel_size|pipeline_parallel_size|"
