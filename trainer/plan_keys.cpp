@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "trainer/recipe_mesh.h"
 
 namespace hearth {
 
@@ -16,9 +15,11 @@ PlanKeys plan_keys(const Recipe& recipe, const PlannedLayout& layout, std::int64
   };
   add_size("tensor_parallel_size", mesh.tensor, stated.tensor_parallel_size);
   add_size("pipeline_parallel_size", mesh.pipe, stated.pipeline_parallel_size);
-  if (mesh.pipe > 1 || layout.schedule != schedule_kind(recipe)) add("pipeline_schedule", name_of(layout.schedule));
-  const int usual = layout.schedule == PipelineSchedule::interleaved ? 2 : 1;
-  if (layout.chunks != stated.pipeline_chunks.value_or(usual)) add("pipeline_chunks", layout.chunks);
+  if (mesh.pipe > 1) {  // one stage has nothing to schedule, whatever the recipe says
+    add("pipeline_schedule", name_of(layout.schedule));
+    const int usual = layout.schedule == PipelineSchedule::interleaved ? 2 : 1;
+    if (layout.chunks != stated.pipeline_chunks.value_or(usual)) add("pipeline_chunks", layout.chunks);
+  }
   add_size("context_parallel_size", mesh.context, stated.context_parallel_size);
   if (layout.sums() > 1) add("zero_stage", layout.zero_stage);
   if (mesh.shard > 0) add("data_shard_size", mesh.shard);
