@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/sha384.h"
@@ -30,6 +32,31 @@ hf::Fill source_of(const OpenedModel& model) {
   };
 }
 
+/// The largest f32 that does not become infinite when it is stored as `dtype`.
+float most_of(Dtype dtype) {
+  if (dtype == Dtype::f16) return std::nextafter(65520.0F, 0.0F);
+  const float most = std::numeric_limits<float>::max();
+  return dtype == Dtype::bf16 ? std::nextafter(std::bit_cast<float>(0x7F7F8000U), 0.0F) : most;
+}
+
+/// The same elements; one that would not be a finite number in the files ends the export.
+hf::Fill finite_source_of(const OpenedModel& model, Dtype dtype) {
+  return [source = source_of(model), most = most_of(dtype), dtype](const std::string& foreign, std::int64_t begin,
+                                                                   std::int64_t end, float* out) {
+    source(foreign, begin, end, out);
+    for (std::int64_t i = 0; i < end - begin; ++i) {
+      if (std::abs(out[i]) <= most) continue;
+      if (!std::isfinite(out[i])) {
+        fail(Kind::validation, "{}: element {} is {}: the model's weights are damaged or diverged; nothing was kept",
+             foreign, begin + i, out[i]);
+      }
+      fail(Kind::validation, "{}: element {} is {}, which {} holds as infinity; nothing was kept. Export it with {}",
+           foreign, begin + i, out[i], name_of(dtype),
+           dtype == Dtype::f16 ? "--dtype bf16 or --dtype f32" : "--dtype f32");
+    }
+  };
+}
+
 std::size_t write_folder(const OpenedModel& model, const Path& folder, Dtype dtype, std::uint64_t shard_bytes) {
   std::vector<hf::TensorPlan> plans;
   for (const hf::NamedTensor& tensor : hf::expected_tensors(model.config())) {
@@ -38,7 +65,7 @@ std::size_t write_folder(const OpenedModel& model, const Path& folder, Dtype dty
     plans.push_back(std::move(plan));
   }
   const auto shards = hf::plan_shards(plans, shard_bytes);
-  hf::write_weights(folder, shards, source_of(model));
+  hf::write_weights(folder, shards, finite_source_of(model, dtype));
   write_file(folder / "config.json", hf::to_json(model.config(), dtype));
   for (const auto& [name, bytes] : model.files()) {
     if (name != "config.json") write_file(folder / name, bytes);
@@ -78,11 +105,12 @@ void compare(std::span<const float> before, std::span<const float> after, std::i
   double worst = 0;
   double largest = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(before[i]) - after[i]));
+    const double error = std::abs(static_cast<double>(before[i]) - after[i]);
+    worst = std::isnan(error) ? error : std::max(worst, error);  // once NaN it stays
     largest = std::max(largest, std::abs(static_cast<double>(before[i])));
   }
   const double bound = bound_of(report.dtype, layers, largest);
-  if (!(worst <= bound)) {
+  if (!(worst <= bound) || !std::isfinite(largest)) {
     fail(Kind::validation,
          "the exported files do not give the checkpoint's logits: off by {} (allowed {}) on probe {}; nothing was kept",
          worst, bound, probe);

@@ -28,9 +28,9 @@ struct ExportReport {
 
 /// Collective over the ranks of the job; the first writes. Writes `to`, aside first and renamed when all of this held: every tensor there under the base's names; the files
 /// opened by the reader; logits of the reread model equal to the checkpoint's on probes (to the bit for f32 and bf16,
-/// computed in that dtype; for f16 within what rounding the weights to 11 bits may do). hearth_export.json tells what
-/// was checked. Throws Kind::usage when `to` holds something, Kind::validation when a check fails (and nothing is left
-/// behind).
+/// computed in that dtype; for f16 within what rounding the weights to 11 bits may do); every weight written and every
+/// such logit finite. hearth_export.json tells what was checked. Throws Kind::usage when `to` holds something,
+/// Kind::validation when a check fails (and nothing is left behind).
 ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOptions& options,
                        Environment& environment);
 

@@ -6,7 +6,7 @@ import math
 import shutil
 
 import cli_support as cli
-from cli_tensors import Tensor, read_tensors, write_tensors
+from cli_tensors import Tensor, read_tensors, set_element, write_tensors
 
 
 def off(mine, known):
@@ -161,6 +161,39 @@ class Export(cli.CliTest):
         self.good("export", cli.stories, "--output", "many", "--shard-bytes", "100000")
         self.assertGreater(len(list((self.folder / "many").glob("model-*-of-*.safetensors"))), 2)
         self.assertEqual(self.weights("many"), self.weights(cli.stories))
+
+
+    def damaged(self, name, at, value):
+        """A known model of f32 with one weight replaced."""
+        shutil.rmtree(self.folder / "model", ignore_errors=True)
+        shutil.copytree(cli.data / "golden/models/llama-gqa", self.folder / "model")
+        set_element(self.folder / "model/model.safetensors", name, at, value)
+
+    def test_a_weight_that_the_dtype_cannot_hold(self):
+        name = "model.layers.0.self_attn.q_proj.weight"
+        self.damaged(name, 5, 1e5)
+        self.refused(17, [name, "element 5", "100000", "f16", "--dtype bf16 or --dtype f32"], "export", "model",
+                     "--output", "hf", "--dtype", "f16")
+        self.good("export", "model", "--output", "bf16", "--dtype", "bf16")
+        self.damaged(name, 5, -3.4e38)  # a model that is not good for anything, but f32 holds its weights
+        self.refused(17, [name, "element 5", "bf16", "--dtype f32"], "export", "model", "--output", "hf", "--dtype",
+                     "bf16")
+        self.damaged(name, 5, 65520)  # the smallest that f16 rounds to infinity
+        self.refused(17, [name, "65520"], "export", "model", "--output", "hf", "--dtype", "f16")
+
+    def test_weights_that_are_no_numbers(self):
+        name = "model.layers.1.mlp.down_proj.weight"
+        for value in (math.nan, math.inf, -math.inf):
+            for dtype in ("f32", "bf16", "f16"):
+                with self.subTest(value=value, dtype=dtype):
+                    self.damaged(name, 7, value)
+                    self.refused(17, [name, "element 7", str(value), "nothing was kept"], "export", "model",
+                                 "--output", "hf", "--dtype", dtype)
+
+    def test_logits_that_are_no_numbers(self):
+        self.damaged("model.norm.weight", 0, 3e38)  # weights that every dtype but f16 holds
+        set_element(self.folder / "model/model.safetensors", "lm_head.weight", 0, 3e38)
+        self.refused(17, "do not give the checkpoint's logits", "export", "model", "--output", "hf", "--dtype", "f32")
 
 
 class Inspect(cli.CliTest):

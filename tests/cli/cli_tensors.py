@@ -52,3 +52,14 @@ def write_tensors(path, tensors):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def set_element(path, name, at, value):
+    """Overwrites one element of an F32 tensor."""
+    raw = bytearray(pathlib.Path(path).read_bytes())
+    (size,) = struct.unpack("<Q", raw[:8])
+    one = json.loads(raw[8:8 + size])[name]
+    if one["dtype"] != "F32":
+        raise ValueError(f"{name} is {one['dtype']}")
+    struct.pack_into("<f", raw, 8 + size + one["data_offsets"][0] + 4 * at, value)
+    pathlib.Path(path).write_bytes(raw)
