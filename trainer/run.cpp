@@ -46,6 +46,7 @@ class Job {
   void note(const std::string& text) { progress_.note(text); }
   std::optional<std::int64_t> last_row() const;
   std::vector<std::int64_t> next_rows() const;
+  Places places() const;
   void go_on();
   void place_rows();
   void plan(const PlacedOptions& placed);
@@ -143,6 +144,13 @@ std::vector<std::int64_t> Job::next_rows() const {
   return rows;
 }
 
+/// Every microbatch to come. As if from the beginning, so that an attempt that goes on has the buffers of the first; only
+/// where a short step lay before, microbatches begin at other places than they would have.
+Places Job::places() const {
+  const std::int64_t end = state_.row + std::max<std::int64_t>(0, steps_ - begun_) * step_rows_.rows;
+  return {step_rows_.microbatch, state_.row % step_rows_.microbatch, std::min(end, last_row().value_or(end))};
+}
+
 /// Where the run stands: at the checkpoint that was found, which the first rank has verified, or at its beginning.
 void Job::go_on() {
   if (start_.checkpoint) {
@@ -195,7 +203,8 @@ void Job::fill() {
   placed.zero_stage = zero_stage(recipe_, mesh_.sums().size());
   placed.poison = context_.poison;
   placed.recompute = recipe_.train.gradient_checkpointing;
-  placed.capacity = std::max(capacity_for(rows_, step_rows_.microbatch), evaluation_.capacity());
+  // One row at least: a run that is finished has no microbatch to come, and its model is placed all the same.
+  placed.capacity = std::max({capacity_for(rows_, places()), capacity_for(rows_, 1), evaluation_.capacity()});
   placed.schedule = schedule_kind(recipe_);
   placed.chunks = chunks_of(recipe_);
   placed.order = recipe_.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;

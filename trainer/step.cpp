@@ -35,13 +35,41 @@ Documents documents_of(const Rows& rows, std::span<const std::int64_t> chosen, f
   return all;
 }
 
-std::int64_t capacity_for(const Rows& rows, std::int64_t count) {
+namespace {
+
+/// Entry n: the tokens of the n longest rows, n from 0.
+std::vector<std::int64_t> tokens_of_longest(const Rows& rows) {
   std::vector<std::int64_t> lengths(static_cast<std::size_t>(rows.count()));
   for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = rows.tokens(static_cast<std::int64_t>(i));
-  const auto most = std::min(lengths.size(), static_cast<std::size_t>(count));
-  std::partial_sort(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(most), lengths.end(),
-                    std::greater<>());
-  return std::accumulate(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(most), std::int64_t{0});
+  std::sort(lengths.begin(), lengths.end(), std::greater<>());
+  std::vector<std::int64_t> sums(lengths.size() + 1, 0);
+  std::partial_sum(lengths.begin(), lengths.end(), sums.begin() + 1);
+  return sums;
+}
+
+}  // namespace
+
+std::int64_t capacity_for(const Rows& rows, std::int64_t count) {
+  return tokens_of_longest(rows)[static_cast<std::size_t>(std::min(rows.count(), count))];
+}
+
+std::int64_t capacity_for(const Rows& rows, const Places& microbatches) {
+  const std::vector<std::int64_t> longest = tokens_of_longest(rows);
+  const auto sum_of = [&](std::int64_t count) { return longest[static_cast<std::size_t>(count)]; };
+  const std::int64_t epoch = rows.count();
+  std::int64_t most = 0;
+  // An epoch holds each row once. So a microbatch takes different rows of the epoch that it begins in, every row of those
+  // that it covers, and different rows of the one that it ends in; the epochs' orders have nothing to do with each other,
+  // so that both ends may have the longest. After `epoch` microbatches they begin at the same places of an epoch again,
+  // and a short one has no more than a whole one that begins there.
+  std::int64_t begin = microbatches.first;
+  for (std::int64_t number = 0; number < epoch && begin < microbatches.end; ++number, begin += microbatches.rows) {
+    const std::int64_t size = std::min(microbatches.rows, microbatches.end - begin);
+    const std::int64_t head = std::min(size, epoch - begin % epoch);
+    const std::int64_t behind = size - head;
+    most = std::max(most, sum_of(head) + behind / epoch * sum_of(epoch) + sum_of(behind % epoch));
+  }
+  return most;
 }
 
 Stepper::Stepper(Pipeline& pipeline, Groups& groups, Ops& ops, Memory& memory, const Rows& rows,

@@ -48,8 +48,19 @@ struct Trouble {
 
 /// Documents of the rows [first, first + count) of `chosen`, weighing each target by `weight`.
 Documents documents_of(const Rows& rows, std::span<const std::int64_t> chosen, float weight);
-/// The most tokens that `count` rows of `rows` can have together.
+/// The most tokens that `count` different rows of `rows` can have together.
 std::int64_t capacity_for(const Rows& rows, std::int64_t count);
+
+/// The microbatches of a run: `rows` places of the row cursor each, one after the other from `first` until `end`, where
+/// the last may be short. REQUIRES: rows > 0, first >= 0.
+struct Places {
+  std::int64_t rows;
+  std::int64_t first;
+  std::int64_t end;
+};
+/// The most tokens that one of these microbatches can have, whatever order each epoch takes the rows in. A microbatch
+/// that crosses into another epoch may hold a row more than once, and more rows than there are. 0 where there is none.
+std::int64_t capacity_for(const Rows& rows, const Places& microbatches);
 
 class Stepper {
  public:

@@ -44,11 +44,13 @@ std::string recipe_text(const Path& folder, const std::string& name, const JobOp
       "true, "
       "initializer_range: 0.2}}\n"
       "datasets: {0}/rows.jsonl\ncache_dir: {0}/cache\noutput_dir: {0}/{1}\npacking: "
-      "none\nper_device_train_batch_size: 2\n"
-      "gradient_accumulation_steps: {2}\nzero_stage: {3}\ngradient_checkpointing: {4}\ndtype: {5}\nmax_steps: {6}\n"
+      "none\nper_device_train_batch_size: {8}\n"
+      "gradient_accumulation_steps: {2}\nzero_stage: {3}\ngradient_checkpointing: {4}\ndtype: {5}\n{6}\n"
       "learning_rate: 0.01\nlr_scheduler_type: cosine\nwarmup_steps: 3\nweight_decay: 0.1\nmax_grad_norm: "
       "0.5\nsave_steps: {7}\n",
-      folder.string(), name, o.accumulation, o.zero_stage, o.recompute, o.dtype, o.steps, o.save_steps);
+      folder.string(), name, o.accumulation, o.zero_stage, o.recompute, o.dtype,
+      o.epochs > 0 ? fmt::format("num_train_epochs: {}", o.epochs) : fmt::format("max_steps: {}", o.steps),
+      o.save_steps, o.batch);
   for (const std::string& line : o.more) text += line + "\n";
   return text;
 }
@@ -121,7 +123,7 @@ MemoryPlan plan_of(const Path& folder, const JobOptions& options, int ranks) {
   placed.compute = recipe.train.dtype;
   placed.zero_stage = zero_stage(recipe, mesh.data * mesh.context);
   placed.recompute = recipe.train.gradient_checkpointing;
-  placed.capacity = capacity_for(ListedRows(std::move(rows)), step.microbatch);
+  placed.capacity = capacity_for(ListedRows(std::move(rows)), Places{step.microbatch, 0, options.steps * step.rows});
   placed.schedule = schedule_kind(recipe);
   placed.chunks = chunks_of(recipe);
   const Transformer model(config, 0, Init::normal, {.tensor = mesh.tensor, .context = mesh.context});

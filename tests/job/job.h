@@ -22,6 +22,8 @@ struct JobOptions {
   std::string dtype = "f32";
   std::int64_t steps = 30;
   std::int64_t save_steps = 500;
+  int batch = 2;                  // rows of a microbatch
+  int epochs = 0;                 // instead of steps, when above 0
   std::vector<std::string> more;  // further lines of the recipe
 };
 
