@@ -117,6 +117,10 @@ int verb_eval(const Words& words, Environment& environment) {
       fail_everywhere(Kind::data, "{} has no token that is to be predicted", options.text("data"));
     }
     const double loss = mean_loss(model.on.pipeline, DatasetRows(data.train));
+    if (!std::isfinite(loss)) {
+      fail_everywhere(Kind::numeric, "{}: the loss is {}: the weights are damaged or diverged", model.opened.name(),
+                      loss);
+    }
     result["loss"] = loss;
     result["perplexity"] = std::exp(loss);
     result["rows"] = data.train.rows();

@@ -1,5 +1,6 @@
 // probe MODEL --input X.safetensors --output Y.safetensors: hold hearth against another implementation.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/sha384.h"
@@ -187,6 +188,11 @@ int verb_probe(const Words& words, Environment& environment) {
   LoadedModel model(std::move(opened), load, environment, world);
   const Probed probed = probe(model.on.pipeline, model.on.groups, rows, {.gradients = options.has("gradients")});
   all_or_none(together, [&] {
+    for (const std::vector<float>& row : probed.logits) {  // the first rank has them
+      if (std::all_of(row.begin(), row.end(), [](float logit) { return std::isfinite(logit); })) continue;
+      fail(Kind::numeric, "{}: the model's logits are not numbers: its weights are damaged or diverged",
+           model.opened.name());
+    }
     if (world.first()) write_output(output, input, probed, model.transformer);
   });
   if (!world.first()) return 0;

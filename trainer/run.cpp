@@ -44,6 +44,11 @@ class Job {
  private:
   bool first() const { return context_.world.rank() == 0; }
   void note(const std::string& text) { progress_.note(text); }
+  /// What a person must know, whatever of the progress is shown.
+  void warn(const std::string& text) {
+    if (first() && context_.progress == ProgressStyle::none) fmt::print(stderr, "{}\n", text);
+    note(text);
+  }
   std::optional<std::int64_t> last_row() const;
   std::vector<std::int64_t> next_rows() const;
   Places places() const;
@@ -111,7 +116,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
       questions_(recipe.eval.domain_qa ? std::optional(prepare_questions(recipe, model_, together_)) : std::nullopt),
       rows_(data_.train),
       evaluation_(recipe, data_.eval ? &*data_.eval : nullptr, questions_ ? &questions_->train : nullptr) {
-  for (const std::string& text : start_.notes) note("note: " + text);
+  for (const std::string& text : start_.notes) warn("note: " + text);
   for (const std::string& text : model_.notes) note("note: " + text);
   if (const std::string lost = data_.counts.losses(); !lost.empty()) note("note: " + lost);
   all_or_none(together_, [this] { go_on(); });
@@ -123,8 +128,11 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   ChosenDevice device = context.make_device(products);
   backend_ = std::move(device.backend);
   products_ = device.products;
-  for (const std::string& text : device_notes(together_, device.kind, state_)) note("note: " + text);
+  for (const std::string& text : device_notes(together_, device.kind, state_)) warn("note: " + text);
   fill();
+  all_or_none(together_, [this] {
+    if (start_.record) write_run_record(recipe_.output.output_dir, *start_.record);
+  });
 }
 
 /// Where the run ends, as a position of the row cursor; nothing when steps are counted instead.
@@ -321,9 +329,9 @@ bool Job::save(std::int64_t step) {
   const SaveResult result = save_checkpoint(context_.world, recipe_.output.output_dir, state_,
                                             owned_pieces(on_->groups, moments), files, options);
   saved_ = Clock::now();
-  for (const std::string& text : result.notes) note("note: " + text);
+  for (const std::string& text : result.notes) warn("note: " + text);
   if (!result.committed) {
-    note(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
+    warn(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
     if (step == steps_)
       fail_everywhere(
           result.kind,

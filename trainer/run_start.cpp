@@ -120,7 +120,12 @@ RunStart take_folder(const Recipe& recipe, const std::string& program) {
   if (record && !start.checkpoint) {
     start.notes.push_back(fmt::format("{} holds a run without a checkpoint yet: it begins at step 0", folder.string()));
   }
-  write_run_record(folder, {resolved_yaml(recipe), program, record ? record->created : ""});
+  RunRecord now = {resolved_yaml(recipe), program, record ? record->created : ""};
+  if (start.checkpoint && record) {
+    start.record = std::move(now);
+  } else {
+    write_run_record(folder, now);
+  }
   return start;
 }
 

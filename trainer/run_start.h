@@ -9,6 +9,7 @@
 #include "parallel/communicator.h"
 #include "trainer/checkpoint.h"
 #include "trainer/recipe.h"
+#include "trainer/run_folder.h"
 #include "trainer/run_lock.h"
 
 namespace hearth {
@@ -17,6 +18,9 @@ struct RunStart {
   std::unique_ptr<RunLock> lock;   // held by the first rank
   std::optional<Path> checkpoint;  // the newest that verifies, or the one that was named; every digest was compared
   std::vector<std::string> notes;  // what a person should know
+  /// What the folder of a run that goes on is to say of it from now on; the first rank's, to be written once nothing more
+  /// can be refused (write_run_record). Of a run without a checkpoint it is written already.
+  std::optional<RunRecord> record;
   bool fresh() const { return !checkpoint; }
 };
 

@@ -101,6 +101,26 @@ class Jobs(cli.CliTest):
             path.write_bytes(path.read_bytes()[:-1])
         self.refused_once(7, "none verifies", "train", self.recipe(max_steps=4), ranks=2)
 
+    def test_a_refused_start_leaves_the_run_as_it_was(self):
+        recipe = self.recipe(max_steps=2)
+        self.good("train", recipe)
+        self.corpus(size=5000)
+        self.refused(3, "the data changed", "train", recipe, "--set", "max_steps=4",
+                     leaves=("run/run.lock", ".hearth-cache"))
+        self.corpus()
+        self.good("train", recipe)
+        self.good("train", recipe, "--set", "max_steps=4")
+        self.refused(2, "max_steps: was 4, is now 2", "train", recipe, leaves=("run/run.lock",))
+
+    def test_a_checkpoint_that_was_passed_over_is_told_whatever_is_shown(self):
+        recipe = self.recipe(max_steps=4)
+        self.good("train", recipe)
+        for path in (self.folder / "run/step-4").iterdir():
+            path.write_bytes(path.read_bytes()[:-1])
+        answer = self.good("train", recipe, "--progress", "none", "--set", "max_steps=6", ranks=2)
+        self.assertEqual(answer.out, "")
+        self.assertEqual(len(re.findall("step-4 is not used", answer.err)), 1, answer)
+
     def test_ranks_that_were_given_different_words(self):
         recipe = self.recipe()
         two = [cli.hearth, "train", str(recipe)]

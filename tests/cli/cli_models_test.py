@@ -195,6 +195,17 @@ class Export(cli.CliTest):
         set_element(self.folder / "model/model.safetensors", "lm_head.weight", 0, 3e38)
         self.refused(17, "do not give the checkpoint's logits", "export", "model", "--output", "hf", "--dtype", "f32")
 
+    def test_a_model_whose_logits_are_no_numbers_has_one_code(self):
+        self.damaged("model.layers.1.mlp.down_proj.weight", 7, math.nan)
+        self.write("rows.jsonl", json.dumps({"input_ids": [1, 2, 3]}) + "\n")
+        write_tensors(self.folder / "x", {"input_ids": Tensor([1, 2, 3], 1, 3)})
+        for ranks in (0, 2):
+            self.refused(5, "weights are damaged or diverged", "eval", "model", "--data", "rows.jsonl", ranks=ranks,
+                         leaves=(".hearth-cache", "model"))
+            self.refused(5, "weights are damaged or diverged", "probe", "model", "--input", "x", "--output", "y",
+                         ranks=ranks)
+        self.refused(5, "weights are damaged or diverged", "generate", "model", "--ids", "1,2")
+
 
 class Inspect(cli.CliTest):
     def test_a_file_and_a_folder(self):
