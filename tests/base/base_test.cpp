@@ -10,6 +10,7 @@
 #include "base/parameter.h"
 #include "base/sha384.h"
 #include "base/utf8.h"
+#include "support/worse.h"
 
 namespace hearth {
 namespace {
@@ -190,6 +191,13 @@ TEST(Parameter, HoldersOfAPieceAreNeighbours) {
   EXPECT_EQ(first, (std::vector{1, 0, 1, 0}));
   EXPECT_EQ(piece_dims(p), (Dims{2, 4}));
   EXPECT_EQ(piece_extent(p, 1), (Interval{2, 3}));  // and a row of zeros
+}
+
+TEST(Worse, WhatIsNoNumberStays) {
+  EXPECT_EQ(test::worse(1, 2), 2);
+  EXPECT_EQ(test::worse(2, 1), 2);
+  EXPECT_FALSE(test::worse(0, std::nan("")) < 1e9);
+  EXPECT_FALSE(test::worse(std::nan(""), 0) < 1e9);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "job/job.h"
+#include "support/worse.h"
 
 namespace hearth {
 namespace {
@@ -82,7 +83,7 @@ TEST_F(Axes, MovedWhereTheSumsAreTheSameItEndsInTheSameBits) {
 double off(const std::vector<double>& some, const std::vector<double>& wanted) {
   double worst = some.size() == wanted.size() ? 0 : 1;
   for (std::size_t i = 0; i < std::min(some.size(), wanted.size()); ++i) {
-    worst = std::max(worst, std::abs(some[i] / wanted[i] - 1));
+    worst = test::worse(worst, std::abs(some[i] / wanted[i] - 1));
   }
   return worst;
 }

@@ -10,6 +10,7 @@
 
 #include "mesh/mesh_run.h"
 #include "parallel/mpi.h"
+#include "support/worse.h"
 
 namespace hearth {
 namespace {
@@ -113,9 +114,9 @@ int compare(const char* kind, int ranks, bool first, const Runner& run, const Ru
         ++cases;
         wrong += told.empty() ? 0 : 1;
         if (dtype == Dtype::f32) {
-          largest = {std::max(largest.logits, e.logits), std::max(largest.loss, e.loss),
-                     std::max(largest.gradient, e.gradient), std::max(largest.norm, e.norm),
-                     std::max(largest.weight, e.weight)};
+          largest = {test::worse(largest.logits, e.logits), test::worse(largest.loss, e.loss),
+                     test::worse(largest.gradient, e.gradient), test::worse(largest.norm, e.norm),
+                     test::worse(largest.weight, e.weight)};
         }
         fmt::print(
             "{:<6} {:<7} {:<4} {:<42} ZeRO {} {:<11} recompute {} {:<5} logits {:.1e} loss {:.1e} gradient {:.1e} norm "

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "parallel/thread_world.h"
+#include "support/worse.h"
 #include "trainer/evaluate.h"
 #include "trainer/probe.h"
 #include "trainer/weights.h"
@@ -50,7 +51,7 @@ double logits_error(const std::vector<float>& some, const std::vector<float>& or
   double worst = 0;
   for (std::size_t i = 0; i < oracle.size(); ++i) {
     largest = std::max(largest, std::abs(static_cast<double>(oracle[i])));
-    worst = std::max(worst, std::abs(static_cast<double>(some.at(i)) - oracle[i]));
+    worst = test::worse(worst, std::abs(static_cast<double>(some.at(i)) - oracle[i]));
   }
   return worst == 0 ? 0 : worst / largest;
 }
@@ -354,19 +355,19 @@ std::string difference(const MeshRun& run, const MeshResult& result, const MeshR
 MeshErrors errors_of(const MeshResult& result, const MeshResult& oracle) {
   const auto by_name = [](const ByName& some, const ByName& wanted) {
     double worst = 0;
-    for (const auto& [name, values] : wanted) worst = std::max(worst, relative_error(some.at(name), values));
+    for (const auto& [name, values] : wanted) worst = test::worse(worst, relative_error(some.at(name), values));
     return worst;
   };
   const auto by_step = [](const std::vector<double>& some, const std::vector<double>& wanted) {
     double worst = 0;
-    for (std::size_t i = 0; i < wanted.size(); ++i) worst = std::max(worst, std::abs(some.at(i) / wanted[i] - 1));
+    for (std::size_t i = 0; i < wanted.size(); ++i) worst = test::worse(worst, std::abs(some.at(i) / wanted[i] - 1));
     return worst;
   };
   MeshErrors errors;
   for (std::size_t row = 0; row < oracle.logits.size(); ++row) {
-    errors.logits = std::max(errors.logits, logits_error(result.logits.at(row), oracle.logits[row]));
+    errors.logits = test::worse(errors.logits, logits_error(result.logits.at(row), oracle.logits[row]));
   }
-  errors.loss = std::max(by_step(result.losses, oracle.losses), std::abs(result.held_out / oracle.held_out - 1));
+  errors.loss = test::worse(by_step(result.losses, oracle.losses), std::abs(result.held_out / oracle.held_out - 1));
   errors.gradient = by_name(result.gradients, oracle.gradients);
   errors.norm = by_step(result.norms, oracle.norms);
   errors.weight = by_name(result.weights, oracle.weights);

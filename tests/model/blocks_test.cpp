@@ -10,6 +10,7 @@
 #include "model/final_norm.h"
 #include "model/head.h"
 #include "model/mlp.h"
+#include "support/worse.h"
 
 namespace hearth {
 namespace {
@@ -46,7 +47,7 @@ void expect_derivative(In variable, In analytic, const std::function<double()>& 
     const double down = f();
     element = there;
     const double found = analytic.span<double>()[static_cast<std::size_t>(i)];
-    worst = std::max(worst, std::abs((up - down) / (2 * h) - found));
+    worst = test::worse(worst, std::abs((up - down) / (2 * h) - found));
     largest = std::max(largest, std::abs(found));
   }
   EXPECT_LT(worst, 1e-6 * largest) << what;

@@ -9,6 +9,7 @@
 #include "model/final_norm.h"
 #include "model/head.h"
 #include "model/mlp.h"
+#include "support/worse.h"
 
 namespace hearth::test {
 
@@ -103,7 +104,7 @@ void expect_close(const std::vector<double>& found, const std::vector<double>& r
   double worst = 0;
   for (std::size_t i = 0; i < right.size(); ++i) {
     const double error = std::abs(found[i] - right[i]);
-    worst = std::isnan(error) ? error : std::max(worst, error);
+    worst = test::worse(worst, error);
     if (std::isnan(worst)) break;
   }
   EXPECT_TRUE(worst <= bound) << what << ": off by " << worst / largest(right) << " of the largest element, allowed "

@@ -14,6 +14,7 @@
 #include "model/decode.h"
 #include "model/hf/names.h"
 #include "support/shared.h"
+#include "support/worse.h"
 #include "trainer/evaluate.h"
 #include "trainer/golden_model.h"
 #include "trainer/probe.h"
@@ -59,7 +60,7 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
     std::size_t at = 0;
     double worst = 0;
     for (const auto& row : probed.logits) {
-      for (const float logit : row) worst = std::max(worst, std::abs(static_cast<double>(logit) - logits[at++]));
+      for (const float logit : row) worst = test::worse(worst, std::abs(static_cast<double>(logit) - logits[at++]));
     }
     EXPECT_EQ(at, logits.size());
     EXPECT_LT(worst, bounds.logits * largest) << prefix << "logits";
@@ -72,7 +73,7 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, Dtype>> {
       if (!expected_.has(foreign)) continue;
       ++compared;
       const double error = test::relative_error(gradient, expected_.floats(foreign));
-      worst_gradient = std::max(worst_gradient, error);
+      worst_gradient = test::worse(worst_gradient, error);
       EXPECT_LT(error, bounds.gradient) << foreign;
     }
     if (prefix.empty()) {
@@ -157,7 +158,7 @@ TEST_P(Golden, FiveSteps) {
           moved[i] = values[i] - start[i];
           known[i] -= start[i];
         }
-        worst = std::max(worst, test::relative_error(moved, known));
+        worst = test::worse(worst, test::relative_error(moved, known));
         EXPECT_LT(test::relative_error(moved, known), 1e-2) << foreign;
       });
   fmt::print("{:<20} {:<4} worst change of a weight over five steps {:.1e}\n", std::get<0>(GetParam()), name_of(dtype_),
