@@ -28,7 +28,7 @@ def meshes(name):
 
 
 def largest_error(mine, expected):
-    return max(abs(a - b) for a, b in zip(mine, expected)) / max(map(abs, expected))
+    return cli.worst(abs(a - b) for a, b in zip(mine, expected)) / max(map(abs, expected))
 
 
 def l2_error(mine, expected):

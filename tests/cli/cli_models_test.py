@@ -13,7 +13,7 @@ def off(mine, known):
     """The largest error against the largest value."""
     if mine.dims != known.dims:
         return math.inf
-    worst = max(abs(a - b) for a, b in zip(mine.values, known.values))
+    worst = cli.worst(abs(a - b) for a, b in zip(mine.values, known.values))
     return worst / max(1e-30, *map(abs, known.values), 0)
 
 

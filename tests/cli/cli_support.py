@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import pathlib
 import shutil
@@ -111,6 +112,11 @@ class CliTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, answer)
         self.assertRegex(lines[0], "^[0-9a-f]{96}$")
         return lines[0]
+
+
+def worst(errors):
+    """The largest; one that is no number counts as larger than any, where max() might drop it."""
+    return max(math.inf if math.isnan(error) else error for error in errors)
 
 
 def tree_of(folder):
