@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 namespace hearth {
 
 PlanKeys plan_keys(const Recipe& recipe, const PlannedLayout& layout, std::int64_t rows) {
