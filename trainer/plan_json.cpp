@@ -16,19 +16,10 @@ Json memory_json(const MemoryPlan& memory) {
 
 Json traffic_json(const StepTraffic& traffic) {
   Json json = Json::object();
-  const auto add = [&](const char* name, const Traffic& of) {
-    const Traffic::Count all = all_of(of);
-    if (all.calls > 0) json[name] = {{"calls", all.calls}, {"bytes", all.bytes}};
-  };
-  add("sums", traffic.sums);
-  add("shards", traffic.shard);
-  add("replicas", traffic.replicas);
-  add("tensor", traffic.tensor);
-  add("tensor_held_in_common", traffic.holders);
-  add("context", traffic.context);
-  add("pipe_rows", traffic.edges);
-  add("pipe", traffic.pipe);
-  add("pipe_ends", traffic.ends);
+  for (const StepTraffic::Row& row : traffic.rows()) {
+    const Traffic::Count all = all_of(*row.traffic);
+    if (all.calls > 0) json[std::string(row.key)] = {{"calls", all.calls}, {"bytes", all.bytes}};
+  }
   return json;
 }
 

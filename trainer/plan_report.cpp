@@ -62,11 +62,6 @@ std::string memory_text(const MeshPlan& plan, const Machine& machine, double mem
   return text + fmt::format("  of {} in a device\n", bytes_text(memory));
 }
 
-std::vector<const Traffic*> all_of(const StepTraffic& traffic) {
-  return {&traffic.sums,    &traffic.shard, &traffic.replicas, &traffic.tensor, &traffic.holders,
-          &traffic.context, &traffic.edges, &traffic.pipe,     &traffic.ends};
-}
-
 /// Of the stage that sends most.
 std::string traffic_text(Planner& planner, const MeshPlan& plan) {
   StepTraffic traffic;
@@ -75,7 +70,7 @@ std::string traffic_text(Planner& planner, const MeshPlan& plan) {
   for (int stage = 0; stage < plan.layout.mesh.pipe; ++stage) {
     const StepTraffic some = planner.traffic(plan, stage);
     std::uint64_t bytes = 0;
-    for (const Traffic* of : all_of(some)) bytes += all_of(*of).bytes;
+    for (const StepTraffic::Row& row : some.rows()) bytes += all_of(*row.traffic).bytes;
     if (bytes <= most) continue;
     most = bytes;
     busiest = stage;
@@ -84,19 +79,10 @@ std::string traffic_text(Planner& planner, const MeshPlan& plan) {
   const std::string who = plan.layout.mesh.pipe == 1 ? "a rank" : fmt::format("a rank of stage {}", busiest);
   if (most == 0) return "nothing is sent: one rank\n";
   std::string text = fmt::format("{:<34}{:>10}{:>14}\n", who + " sends in a step", "calls", "bytes");
-  const auto line = [&](std::string_view name, const Traffic& of) {
-    const Traffic::Count all = all_of(of);
-    if (all.calls > 0) text += fmt::format("  {:<32}{:>10}{:>14}\n", name, all.calls, bytes_of(all.bytes));
-  };
-  line("data x context: gradients, norm", traffic.sums);
-  line("shards: weights", traffic.shard);
-  line("replicas: gradients", traffic.replicas);
-  line("tensor: rows, norm", traffic.tensor);
-  line("tensor: gradients held in common", traffic.holders);
-  line("context: keys, values", traffic.context);
-  line("pipe: rows", traffic.edges);
-  line("pipe: norm, losses", traffic.pipe);
-  line("ends of the pipe: tied gradients", traffic.ends);
+  for (const StepTraffic::Row& row : traffic.rows()) {
+    const Traffic::Count all = all_of(*row.traffic);
+    if (all.calls > 0) text += fmt::format("  {:<32}{:>10}{:>14}\n", row.name, all.calls, bytes_of(all.bytes));
+  }
   return text;
 }
 

@@ -87,6 +87,18 @@ void add_rows(const PlannedModel& model, const PlannedLayout& layout, int stage,
 
 }  // namespace
 
+std::vector<StepTraffic::Row> StepTraffic::rows() const {
+  return {{"sums", "data x context: gradients, norm", &sums},
+          {"shards", "shards: weights", &shard},
+          {"replicas", "replicas: gradients", &replicas},
+          {"tensor", "tensor: rows, norm", &tensor},
+          {"tensor_held_in_common", "tensor: gradients held in common", &holders},
+          {"context", "context: keys, values", &context},
+          {"pipe_rows", "pipe: rows", &edges},
+          {"pipe", "pipe: norm, losses", &pipe},
+          {"pipe_ends", "ends of the pipe: tied gradients", &ends}};
+}
+
 Traffic::Count all_of(const Traffic& traffic) {
   Traffic::Count all;
   for (const auto& some : {traffic.sum, traffic.gather, traffic.reduce_scatter, traffic.exchange, traffic.point}) {

@@ -2,6 +2,9 @@
 // (parallel/communicator.h).
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "trainer/memory_plan.h"
 
 namespace hearth {
@@ -17,6 +20,14 @@ struct StepTraffic {
   Traffic pipe;      // norms, losses
   Traffic edges;     // activations and their gradients, to and from neighbouring stages
   Traffic ends;      // gradients of tied ends on two stages
+
+  struct Row {
+    std::string_view key;   // for programs
+    std::string_view name;  // for people
+    const Traffic* traffic = nullptr;
+  };
+  /// All of them, for tables; they point into this.
+  std::vector<Row> rows() const;
 };
 /// Of the first rank of its stage, which has a microbatch in every round. `microbatches`: of the step, over all data
 /// ranks, all of the full length.
