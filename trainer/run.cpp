@@ -4,17 +4,19 @@
 #include <chrono>
 #include <cmath>
 
-#include "data/sampler.h"
 #include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/recipe_step.h"
 #include "trainer/report.h"
 #include "trainer/report_text.h"
 #include "trainer/run_data.h"
 #include "trainer/run_evaluation.h"
 #include "trainer/run_interruption.h"
+#include "trainer/run_introduction.h"
 #include "trainer/run_model.h"
 #include "trainer/run_resume.h"
+#include "trainer/run_rows.h"
 #include "trainer/run_schedule.h"
 #include "trainer/run_settled.h"
 #include "trainer/run_start.h"
@@ -49,9 +51,7 @@ class Job {
     if (first() && context_.progress == ProgressStyle::none) fmt::print(stderr, "{}\n", text);
     note(text);
   }
-  std::optional<std::int64_t> last_row() const;
-  std::vector<std::int64_t> next_rows() const;
-  Places places() const;
+  StartFacts settled() const;
   void go_on();
   void place_rows();
   void plan(const PlacedOptions& placed);
@@ -83,7 +83,7 @@ class Job {
   std::optional<Prepared> questions_;
   DatasetRows rows_;
   RunEvaluation evaluation_;
-  StepRows step_rows_;
+  std::optional<RunRows> step_rows_;
   std::unique_ptr<Backend> backend_;
   Bf16Products products_ = Bf16Products::widened;
   std::unique_ptr<ModelOnMesh> on_;
@@ -135,30 +135,6 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   });
 }
 
-/// Where the run ends, as a position of the row cursor; nothing when steps are counted instead.
-std::optional<std::int64_t> Job::last_row() const {
-  if (recipe_.train.max_steps) return std::nullopt;
-  return Sampler::positions_in(recipe_.train.num_train_epochs, data_.train.rows());
-}
-
-/// The rows of the next step, from the cursor on: it counts rows, not steps, so that a run which ended in a short step goes on
-/// where it stood when it is given more epochs.
-std::vector<std::int64_t> Job::next_rows() const {
-  const Sampler sampler(Key(static_cast<std::uint64_t>(recipe_.train.seed)).with("order"), data_.train.rows(),
-                        step_rows_.rows, recipe_.data.shuffle ? Order::shuffled : Order::as_in_file);
-  const std::int64_t end = std::min(state_.row + step_rows_.rows, last_row().value_or(state_.row + step_rows_.rows));
-  std::vector<std::int64_t> rows;
-  for (std::int64_t position = state_.row; position < end; ++position) rows.push_back(sampler.row_at(position));
-  return rows;
-}
-
-/// Every microbatch to come. As if from the beginning, so that an attempt that goes on has the buffers of the first; only
-/// where a short step lay before, microbatches begin at other places than they would have.
-Places Job::places() const {
-  const std::int64_t end = state_.row + std::max<std::int64_t>(0, steps_ - begun_) * step_rows_.rows;
-  return {step_rows_.microbatch, state_.row % step_rows_.microbatch, std::min(end, last_row().value_or(end))};
-}
-
 /// Where the run stands: at the checkpoint that was found, which the first rank has verified, or at its beginning.
 void Job::go_on() {
   if (start_.checkpoint) {
@@ -170,33 +146,36 @@ void Job::go_on() {
   place_rows();
 }
 
+StartFacts Job::settled() const {
+  return {
+      model_.config,   mesh_.shape(), step_rows_->of_step(), steps_, data_options(recipe_, model_.config).cutoff_len,
+      context_.threads};
+}
+
 /// How many rows a step has: as the first start fixed it.
 void Job::place_rows() {
-  if (resumed_) {
-    step_rows_ = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
-  } else {
-    step_rows_ = rows_of_first_start(recipe_, mesh_.shape().data);
-    state_.microbatches = step_rows_.microbatches;
-    state_.microbatch_rows = step_rows_.microbatch;
-    state_.rows_of_epoch = data_.train.rows();
+  const std::int64_t rows = data_.train.rows();
+  if (!resumed_) {
+    const StepRows first_start = rows_of_first_start(recipe_, mesh_.shape().data);
+    state_.microbatches = first_start.microbatches;
+    state_.microbatch_rows = first_start.microbatch;
+    state_.rows_of_epoch = rows;
     state_.seed = static_cast<std::uint64_t>(recipe_.train.seed);
     state_.more["data"] = data_.train.store().key();
   }
-  check_schedule(recipe_, mesh_.shape(), step_rows_.microbatches);
+  const StepRows of_step = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
+  check_schedule(recipe_, mesh_.shape(), of_step.microbatches);
+  step_rows_.emplace(recipe_, rows, of_step);
   begun_ = state_.step;
-  const std::int64_t left = std::max<std::int64_t>(0, last_row().value_or(0) - state_.row);
-  steps_ = recipe_.train.max_steps.value_or(begun_ + (left + step_rows_.rows - 1) / step_rows_.rows);
+  steps_ = step_rows_->steps(state_);
   tokens_before_ = state_.tokens;
-  const MeshShape mesh = mesh_.shape();
-  state_.recipe = resolved_yaml(
-      recipe_, settled_at_start(recipe_, {model_.config, mesh, step_rows_, steps_,
-                                          data_options(recipe_, model_.config).cutoff_len, context_.threads}));
+  state_.recipe = resolved_yaml(recipe_, settled_at_start(recipe_, settled()));
 }
 
 /// Memory is known before any is taken.
 void Job::plan(const PlacedOptions& placed) {
   const int data = mesh_.shape().data;
-  const auto rounds = static_cast<int>((step_rows_.microbatches + data - 1) / data);
+  const auto rounds = static_cast<int>((step_rows_->of_step().microbatches + data - 1) / data);
   PlannedLayout layout = layout_of(transformer_, mesh_.shape(), placed, rounds);
   layout.asks_questions = evaluation_.asks_questions();
   const PlannedModel planned(transformer_, placed.capacity, placed.compute);
@@ -206,25 +185,14 @@ void Job::plan(const PlacedOptions& placed) {
 void Job::fill() {
   Ops& ops = backend_->ops();
   Memory& memory = backend_->memory();
-  PlacedOptions placed;
-  placed.compute = recipe_.train.dtype;
-  placed.zero_stage = zero_stage(recipe_, mesh_.sums().size());
+  PlacedOptions placed = placed_of(recipe_, mesh_.shape());
   placed.poison = context_.poison;
-  placed.recompute = recipe_.train.gradient_checkpointing;
   // One row at least: a run that is finished has no microbatch to come, and its model is placed all the same.
-  placed.capacity = std::max({capacity_for(rows_, places()), capacity_for(rows_, 1), evaluation_.capacity()});
-  placed.schedule = schedule_kind(recipe_);
-  placed.chunks = chunks_of(recipe_);
-  placed.order = recipe_.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
+  placed.capacity =
+      std::max({capacity_for(rows_, step_rows_->to_come(state_)), capacity_for(rows_, 1), evaluation_.capacity()});
   if (first()) plan(placed);
   on_ = std::make_unique<ModelOnMesh>(transformer_, mesh_, placed, ops, memory);
-  StepOptions step;
-  step.microbatch_rows = step_rows_.microbatch;
-  step.adamw = {.beta1 = recipe_.train.adam_beta1,
-                .beta2 = recipe_.train.adam_beta2,
-                .epsilon = recipe_.train.adam_epsilon,
-                .decay = recipe_.train.weight_decay};
-  step.max_norm = recipe_.train.max_grad_norm;
+  const StepOptions step = step_of_recipe(recipe_, step_rows_->of_step().microbatch);
   stepper_ = std::make_unique<Stepper>(on_->pipeline, on_->groups, ops, memory, rows_, step);
   if (resumed_) {
     fill_from_checkpoint(on_->groups, *resumed_, true);
@@ -285,7 +253,7 @@ void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chose
 }
 
 void Job::one_step(std::int64_t step) {
-  const std::vector<std::int64_t> chosen = next_rows();
+  const std::vector<std::int64_t> chosen = step_rows_->next(state_);
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
   if (step == begun_ && result.spare > 0) {
@@ -346,17 +314,7 @@ bool Job::save(std::int64_t step) {
 
 /// What is about to run.
 void Job::introduce() {
-  note(fmt::format("{} parameters, {}, {} x {} thread(s), ZeRO {}, {} rows of at most {} tokens, {} a step, {} steps",
-                   model_.config.parameters(), name_of(recipe_.train.dtype), mesh_.shape().text(), context_.threads,
-                   zero_stage(recipe_, mesh_.sums().size()), data_.train.rows(), data_.train.longest_row(),
-                   step_rows_.rows, steps_));
-  if (mesh_.shape().pipe > 1) {
-    const auto rounds = (step_rows_.microbatches + mesh_.shape().data - 1) / mesh_.shape().data;
-    note(fmt::format(
-        "pipeline of {} stages, {}, {} microbatches: {:.1f} % of the time of equal stages is bubble",
-        mesh_.shape().pipe, name_of(schedule_kind(recipe_)), rounds,
-        100 * ideal_bubble(schedule_kind(recipe_), mesh_.shape().pipe, chunks_of(recipe_), static_cast<int>(rounds))));
-  }
+  for (const std::string& line : introduction(recipe_, settled(), data_.train)) note(line);
   if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
 }
 
@@ -417,12 +375,7 @@ RunEnd Job::run() {
 }
 
 ReportFacts Job::facts() const {
-  ReportFacts facts;
-  facts.title = Path(recipe_.output.output_dir).filename().string();
-  facts.model = fmt::format("{}, {} parameters", name_of(model_.config.architecture), model_.config.parameters());
-  facts.mesh =
-      fmt::format("{} x {} thread(s), ZeRO {}, {}", mesh_.shape().text(), context_.threads,
-                  zero_stage(recipe_, mesh_.shape().data * mesh_.shape().context), name_of(recipe_.train.dtype));
+  ReportFacts facts = report_facts(recipe_, settled());
   facts.program = context_.program;
   facts.machine = backend_->description();
   facts.recipe = state_.recipe;

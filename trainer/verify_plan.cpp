@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "model/head.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/recipe_step.h"
 
 namespace hearth {
 
@@ -124,12 +125,7 @@ VerifyPlan verify_plan(const Recipe& recipe, const ModelConfig& config, int rank
   plan.config = shrunk(config, plan.mesh, chunks);
   plan.label_smoothing = recipe.train.label_smoothing_factor;
   plan.dtype = recipe.train.dtype;
-  plan.step.microbatch_rows = std::min(rows.microbatch, most_microbatch_rows);
-  plan.step.adamw = {.beta1 = recipe.train.adam_beta1,
-                     .beta2 = recipe.train.adam_beta2,
-                     .epsilon = recipe.train.adam_epsilon,
-                     .decay = recipe.train.weight_decay};
-  plan.step.max_norm = recipe.train.max_grad_norm;
+  plan.step = step_of_recipe(recipe, std::min(rows.microbatch, most_microbatch_rows));
   const std::int64_t microbatches = microbatches_of(rows.microbatches, plan.mesh);
   plan.rows = made_up(plan, microbatches);
   const std::int64_t of_step = microbatches * plan.step.microbatch_rows;
@@ -137,13 +133,9 @@ VerifyPlan verify_plan(const Recipe& recipe, const ModelConfig& config, int rank
   std::iota(plan.first_rows.begin(), plan.first_rows.end(), 0);
   plan.second_rows.resize(static_cast<std::size_t>(std::max<std::int64_t>(1, of_step - 1)));  // its end is short
   std::iota(plan.second_rows.begin(), plan.second_rows.end(), of_step);
-  plan.placed.zero_stage = zero_stage(recipe, plan.mesh.data * plan.mesh.context);
+  plan.placed = placed_of(recipe, plan.mesh);
   plan.placed.poison = Poison::yes;
-  plan.placed.recompute = recipe.train.gradient_checkpointing;
   plan.placed.capacity = capacity_for(plan.rows, plan.step.microbatch_rows);
-  plan.placed.schedule = schedule_kind(recipe);
-  plan.placed.chunks = chunks;
-  plan.placed.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
   return plan;
 }
 

@@ -21,7 +21,7 @@ struct VerifyPlan {
   double label_smoothing = 0;
   MeshShape mesh;
   Dtype dtype = Dtype::f32;  // the recipe's
-  PlacedOptions placed;      // all but `compute`
+  PlacedOptions placed;      // `compute` is the recipe's dtype
   StepOptions step;
   ListedRows rows{{}};
   std::vector<std::int64_t> first_rows, second_rows;  // of its two steps

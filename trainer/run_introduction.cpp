@@ -1,0 +1,43 @@
+#include "trainer/run_introduction.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "trainer/recipe_mesh.h"
+
+namespace hearth {
+
+namespace {
+
+std::string ranks_text(const Recipe& recipe, const StartFacts& facts) {
+  return fmt::format("{} x {} thread(s), ZeRO {}", facts.mesh.text(), facts.threads,
+                     zero_stage(recipe, facts.mesh.data * facts.mesh.context));
+}
+
+}  // namespace
+
+std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& facts, const Dataset& data) {
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format("{} parameters, {}, {}, {} rows of at most {} tokens, {} a step, {} steps",
+                              facts.config.parameters(), name_of(recipe.train.dtype), ranks_text(recipe, facts),
+                              data.rows(), data.longest_row(), facts.step.rows, facts.steps));
+  const int stages = facts.mesh.pipe;
+  if (stages > 1) {
+    const std::int64_t rounds = (facts.step.microbatches + facts.mesh.data - 1) / facts.mesh.data;
+    const PipelineSchedule kind = schedule_kind(recipe);
+    lines.push_back(fmt::format(
+        "pipeline of {} stages, {}, {} microbatches: {:.1f} % of the time of equal stages is bubble", stages,
+        name_of(kind), rounds, 100 * ideal_bubble(kind, stages, chunks_of(recipe), static_cast<int>(rounds))));
+  }
+  return lines;
+}
+
+ReportFacts report_facts(const Recipe& recipe, const StartFacts& facts) {
+  ReportFacts about;
+  about.title = Path(recipe.output.output_dir).filename().string();
+  about.model = fmt::format("{}, {} parameters", name_of(facts.config.architecture), facts.config.parameters());
+  about.mesh = fmt::format("{}, {}", ranks_text(recipe, facts), name_of(recipe.train.dtype));
+  return about;
+}
+
+}  // namespace hearth
