@@ -24,14 +24,11 @@ Json traffic_json(const StepTraffic& traffic) {
 }
 
 void add_time(const StepTime& time, double idle, Json& json) {
-  const TimeShares& s = time.shares;
   json["step_seconds"] = time.seconds;
   json["tokens_per_second"] = time.tokens_per_second;
   json["utilisation"] = time.mfu_causal;
   json["bubble"] = idle;
-  json["seconds"] = {{"products", s.products},   {"attention", s.attention}, {"memory", s.memory},
-                     {"tensor", s.tensor},       {"context", s.context},     {"weights", s.weights},
-                     {"gradients", s.gradients}, {"pipe", s.pipe},           {"update", s.update}};
+  for (const TimeShares::Row& row : time.shares.rows()) json["seconds"][std::string(row.key)] = row.seconds;
 }
 
 }  // namespace

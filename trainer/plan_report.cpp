@@ -105,15 +105,10 @@ std::string time_text(const MeshPlan& plan, const Machine& machine) {
       machine.name, count_text(time.tokens_per_second / plan.layout.mesh.ranks()), count_text(time.tokens_per_second));
   text += fmt::format("  utilisation {:.1f} % of the peak, causal ({:.1f} % counting the masked half)\n",
                       100 * time.mfu_causal, 100 * time.mfu_full);
-  const auto& s = time.shares;
-  const std::vector<std::pair<const char*, double>> shares = {
-      {"products", s.products},   {"attention", s.attention},  {"passing memory", s.memory},
-      {"tensor axis", s.tensor},  {"context axis", s.context}, {"weights", s.weights},
-      {"gradients", s.gradients}, {"other stages", s.pipe},    {"update", s.update}};
   std::string parts;
-  for (const auto& [name, seconds] : shares) {
-    const double share = 100 * seconds / time.seconds;
-    if (share >= 0.05) parts += fmt::format("{}{} {:.1f} %", parts.empty() ? "" : ", ", name, share);
+  for (const TimeShares::Row& row : time.shares.rows()) {
+    const double share = 100 * row.seconds / time.seconds;
+    if (share >= 0.05) parts += fmt::format("{}{} {:.1f} %", parts.empty() ? "" : ", ", row.name, share);
   }
   text += fmt::format("  {}\n", parts);
   const PlannedLayout& layout = plan.layout;

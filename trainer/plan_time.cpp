@@ -15,6 +15,14 @@ double TimeShares::sum() const {
   return products + attention + memory + tensor + context + weights + gradients + pipe + update;
 }
 
+std::vector<TimeShares::Row> TimeShares::rows() const {
+  return {{"products", "products", products},    {"attention", "attention", attention},
+          {"memory", "passing memory", memory},  {"tensor", "tensor axis", tensor},
+          {"context", "context axis", context},  {"weights", "weights", weights},
+          {"gradients", "gradients", gradients}, {"pipe", "other stages", pipe},
+          {"update", "update", update}};
+}
+
 double flops_per_token(const ModelConfig& config, std::int64_t row_tokens, bool causal) {
   const std::int64_t in_products = config.parameters() - (config.tied ? 0 : config.vocabulary * config.width);
   const auto attention = static_cast<double>(config.layers * config.query_width() * row_tokens);

@@ -2,6 +2,9 @@
 // runs at the same time. docs/plan.md says what is assumed, and where each number comes from.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "trainer/machine.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan_traffic.h"
@@ -28,6 +31,14 @@ struct TimeShares {
   double pipe = 0;       // for other stages, messages included: the bubble
   double update = 0;     // norm, AdamW, publishing
   double sum() const;
+
+  struct Row {
+    std::string_view key;   // for programs
+    std::string_view name;  // for people
+    double seconds = 0;
+  };
+  /// All of them, for tables.
+  std::vector<Row> rows() const;
 };
 
 struct StepTime {
