@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 #include "trainer/step.h"
@@ -76,7 +77,8 @@ std::vector<std::vector<std::int64_t>> fitting(const Rows& rows, std::int64_t ca
 
 std::optional<std::vector<bool>> exact_matches(Pipeline& pipeline, const Rows& rows, const Asked& asked) {
   Communicator& data = pipeline.mesh().along(Axis::data);
-  std::vector<std::int64_t> wrong(static_cast<std::size_t>(rows.count()), 0);  // places that miss, by row
+  const auto count = static_cast<std::size_t>(rows.count());
+  std::vector<std::int64_t> found(count + 1, 0);  // places that miss, by row; then those without a likeliest token
   const auto groups = fitting(rows, pipeline.stage().capacity());
   const auto group_of = [&](std::int64_t m) { return static_cast<std::size_t>(m * data.size() + data.rank()); };
   Documents documents;               // of the microbatch under way
@@ -94,16 +96,22 @@ std::optional<std::vector<bool>> exact_matches(Pipeline& pipeline, const Rows& r
           const auto place = static_cast<std::size_t>(places[static_cast<std::size_t>(first + t)]);
           if (place >= documents.targets.size() || documents.targets[place] < 0) continue;
           const float* row = logits.row<float>(t);
+          if (std::any_of(row, row + logits.row_elements(), [](float x) { return std::isnan(x); })) ++found[count];
           const auto likeliest = std::max_element(row, row + logits.row_elements()) - row;
           if (likeliest == documents.targets[place]) continue;
-          ++wrong[static_cast<std::size_t>(groups[group_of(m)][static_cast<std::size_t>(documents.example[place])])];
+          ++found[static_cast<std::size_t>(groups[group_of(m)][static_cast<std::size_t>(documents.example[place])])];
         }
       },
       agreed(pipeline, asked));
   if (!whole) return std::nullopt;
-  add_up(pipeline.mesh(), Tensor(wrong.data(), Dtype::i64, {rows.count()}));
+  add_up(pipeline.mesh(), Tensor(found.data(), Dtype::i64, {rows.count() + 1}));
+  if (found[count] > 0) {
+    fail_everywhere(Kind::numeric,
+                    "the logits hold NaN at {} of the answers' tokens: the weights are damaged or diverged",
+                    found[count]);
+  }
   std::vector<bool> matches;
-  for (const std::int64_t missed : wrong) matches.push_back(missed == 0);
+  for (std::size_t row = 0; row < count; ++row) matches.push_back(found[row] == 0);
   return matches;
 }
 

@@ -23,7 +23,7 @@ std::optional<double> mean_loss(Pipeline& pipeline, const Rows& rows, const Aske
 
 /// For each row: whether the most likely token (of equals the smallest id) is the target at every place that has one,
 /// given the row's own tokens before it. For a question with its answer that is: whether greedy generation gives
-/// exactly the answer and then stops.
+/// exactly the answer and then stops. Throws Kind::numeric on every rank where logits of an answer hold NaN.
 std::vector<bool> exact_matches(Pipeline& pipeline, const Rows& rows);
 /// The same, or nothing where it ended early.
 std::optional<std::vector<bool>> exact_matches(Pipeline& pipeline, const Rows& rows, const Asked& asked);

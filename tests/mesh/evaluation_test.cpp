@@ -1,6 +1,9 @@
 // An evaluation that is asked to end: all ranks together, and without a trace.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "mesh/mesh_run.h"
 #include "parallel/thread_world.h"
 #include "trainer/evaluate.h"
@@ -33,6 +36,25 @@ TEST(Evaluation, EndsOnAllRanksTogether) {
       const Asked never = [] { return false; };
       EXPECT_EQ(mean_loss(m.on.pipeline, m.rows, never), loss) << mesh.text();
       EXPECT_EQ(exact_matches(m.on.pipeline, m.rows, never), matches) << mesh.text();
+    });
+  }
+}
+
+/// Of logits that are no numbers no token is the likeliest: nothing is counted as right, or as wrong.
+TEST(Evaluation, CountsNoAnswersOfNaN) {
+  for (const MeshShape& mesh : std::vector<MeshShape>{{}, {.data = 2}, {.pipe = 2}, {.context = 2, .tensor = 2}}) {
+    ThreadWorld(mesh.ranks()).run([&](Communicator& world) {
+      MeshModel m(MeshRun{.mesh = mesh}, world);
+      const FlatGroup::Source nothing = [](const Parameter&, const Stretch& where, float* out) {
+        std::fill_n(out, where.elements(), std::numeric_limits<float>::quiet_NaN());
+      };
+      for (int i = 0; i < m.on.groups.count(); ++i) m.on.groups.group(i).fill(FlatGroup::Part::weight, nothing);
+      try {
+        exact_matches(m.on.pipeline, m.rows);
+        ADD_FAILURE() << mesh.text();
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), Kind::numeric) << error.what();
+      }
     });
   }
 }
