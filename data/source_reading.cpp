@@ -1,5 +1,7 @@
 #include "data/source_reading.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -28,6 +30,26 @@ std::string list_of(const std::vector<Format>& formats) {
   return text;
 }
 
+/// Why a row whose own columns are `names` has no format, and what to do.
+std::string no_format(const std::vector<std::string>& names, const Columns& columns) {
+  std::vector<std::string> quoted, absent;
+  for (const std::string& name : names) quoted.push_back(fmt::format("`{}`", name));
+  for (const auto& [name, from] : columns) {
+    if (std::find(names.begin(), names.end(), from) == names.end()) {
+      absent.push_back(fmt::format("`columns:` takes {} from `{}`", name, from));
+    }
+  }
+  const std::string seen = names.empty() ? "(none)" : fmt::format("{}", fmt::join(quoted, ", "));
+  if (!absent.empty()) {
+    return fmt::format("{}, but the row has the columns {}; name there the columns that it has",
+                       fmt::join(absent, " and "), seen);
+  }
+  return fmt::format(
+      "the columns {} fit no known format (`text`; `prompt` and `completion`; `input_ids`); map them with `columns:`, "
+      "for example columns: {{prompt: question, completion: answer}}",
+      seen);
+}
+
 /// The format of a file's rows: that of its first row that is a JSON object, among the first hundred lines.
 Format detect(const Path& path, Container container, const Columns& columns) {
   LineReader lines(path, container);
@@ -48,13 +70,7 @@ Format detect(const Path& path, Container container, const Columns& columns) {
            path.string(), lines.number(), list_of(fit));
     }
     if (fit.size() == 1) return fit.front();
-    std::string seen;
-    for (const std::string& key : *keys) seen += fmt::format("{}`{}`", seen.empty() ? "" : ", ", key);
-    fail(Kind::data,
-         "{}, line {}: the columns {} fit no known format (`text`; `prompt` and `completion`; `input_ids`); map them "
-         "with "
-         "`columns:`, for example columns: {{prompt: question, completion: answer}}",
-         path.string(), lines.number(), seen.empty() ? "(none)" : seen);
+    fail(Kind::data, "{}, line {}: {}", path.string(), lines.number(), no_format(*keys_of(line, {}), columns));
   }
   if (blank && !lines.next()) return Format::text;  // an empty file has no rows of any format
   fail(Kind::data, "{}: none of the first {} lines is a JSON object, so the format of its rows cannot be told",

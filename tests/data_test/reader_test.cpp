@@ -269,6 +269,11 @@ TEST(Reader, WhatFitsNothingIsRefusedWithItsColumns) {
   const std::string path = put(folder.path() / "a.jsonl", "not json\n{\"question\": \"a\", \"answer\": \"c\"}\n");
   EXPECT_THAT(error_of(Kind::data, [&] { find_sources({dataset(path)}); }),
               testing::AllOf(HasSubstr("line 2"), HasSubstr("`question`, `answer`"), HasSubstr("columns:")));
+  DatasetSource mapped = dataset(path);
+  mapped.columns = {{"prompt", "question"}, {"completion", "reply"}};
+  EXPECT_THAT(error_of(Kind::data, [&] { find_sources({mapped}); }),
+              testing::AllOf(HasSubstr("line 2"), HasSubstr("takes completion from `reply`, but the row has"),
+                             HasSubstr("`question`, `answer`"), testing::Not(HasSubstr("takes prompt"))));
   put(path, "not json\nat all\n");
   EXPECT_THAT(error_of(Kind::data, [&] { find_sources({dataset(path)}); }), HasSubstr("none of the first 2 lines"));
 }
