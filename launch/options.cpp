@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "launch/wrapped.h"
 #include "trainer/recipe_nearest.h"
 
 namespace hearth {
@@ -37,7 +38,7 @@ Options::Options(std::string usage, std::string about, std::vector<std::string> 
     : usage_(std::move(usage)),
       about_(std::move(about)),
       positional_(std::move(positional)),
-      visible_("options", 100, 50) {
+      visible_("options", 80, 40) {
   visible_.add_options()("help,h", "this text");
 }
 
@@ -104,7 +105,7 @@ bool Options::parse(const Words& words) {
   }
   if (has("help")) {
     std::ostringstream text;
-    text << "usage: hearth " << usage_ << "\n\n" << about_ << "\n\n" << visible_;
+    text << wrapped("usage: hearth " + usage_, 79, 7) << "\n\n" << wrapped(about_) << "\n\n" << visible_;
     std::fputs(text.str().c_str(), stdout);
     return false;
   }

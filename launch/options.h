@@ -19,7 +19,7 @@ void check_output_file(const std::string& what, const Path& file);
 /// What a verb accepts and what its --help says.
 class Options {
  public:
-  /// usage: "train RECIPE [options]"; about: what it does, in a sentence or two; positional: names of the words without
+  /// usage: "train RECIPE [options]"; about: what it does, in a sentence or two, to be wrapped; positional: names of the words without
   /// dashes, all required.
   Options(std::string usage, std::string about, std::vector<std::string> positional);
 
@@ -31,6 +31,8 @@ class Options {
   bool parse(const Words& words);
 
   bool has(const std::string& name) const { return values_.count(name) > 0; }
+  /// Whether it was typed, and is no default.
+  bool given(const std::string& name) const { return has(name) && !values_[name].defaulted(); }
   template <class T>
   T as(const std::string& name) const {
     return values_[name].as<T>();

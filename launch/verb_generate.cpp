@@ -39,7 +39,8 @@ std::vector<std::int32_t> ids_of(const std::string& text, std::int64_t vocabular
   return ids;
 }
 
-Request request_of(const Options& options, const OpenedModel& model) {
+/// What needs no model to be refused.
+Request asked_of(const Options& options) {
   Request request;
   request.most = options.as<std::int64_t>("max-new-tokens");
   request.sampling = {options.as<double>("temperature"), options.as<std::int64_t>("top-k"), options.as<double>("top-p"),
@@ -55,8 +56,20 @@ Request request_of(const Options& options, const OpenedModel& model) {
   if (!(request.sampling.top_p > 0 && request.sampling.top_p <= 1)) {
     fail(Kind::usage, "--top-p {}: above 0, at most 1", request.sampling.top_p);
   }
+  for (const char* name : {"top-k", "top-p", "seed"}) {
+    if (options.given(name) && !options.given("temperature")) {
+      fail(Kind::usage,
+           "--{} shapes a draw, and without --temperature nothing is drawn: add --temperature 1, or leave it out",
+           name);
+    }
+  }
   if (options.has("prompt") == options.has("ids"))
     fail(Kind::usage, "generate needs one of --prompt TEXT and --ids 1,2,3");
+  return request;
+}
+
+/// Fills the prompt, in the model's tokens, and fits what is to come into the room behind it.
+void place_prompt(const Options& options, const OpenedModel& model, Request& request) {
   if (options.has("ids")) {
     request.prompt = ids_of(options.text("ids"), model.config().vocabulary);
   } else {
@@ -71,7 +84,6 @@ Request request_of(const Options& options, const OpenedModel& model) {
          model.config().max_positions);
   }
   request.most = std::min(request.most, room);
-  return request;
 }
 
 /// Generates and streams; the ids that were generated, without the one that ended the text.
@@ -123,6 +135,7 @@ int verb_generate(const Words& words, Environment& environment) {
       "dtype", po::value<std::string>(), "f32 or bf16; default: the model's own")("threads", po::value<std::int64_t>(),
                                                                                   "CPU threads");
   if (!options.parse(words)) return 0;
+  Request request = asked_of(options);
   LoadOptions load;
   if (options.has("dtype")) load.dtype = compute_dtype(options.text("dtype"));
   load.threads = options.threads();
@@ -130,7 +143,7 @@ int verb_generate(const Words& words, Environment& environment) {
   World world(environment, load.threads.value_or(default_threads(environment)));
   if (world.size() > 1) fail_everywhere(Kind::usage, "generate runs on one rank: start it without mpirun");
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
-  const Request request = request_of(options, model.opened);
+  place_prompt(options, model.opened, request);
   bool ended = false;
   const auto ids = run(model, request, ended);
   if (request.json) {

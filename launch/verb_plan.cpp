@@ -31,7 +31,7 @@ constexpr const char* about =
     "(pretraining in bf16, rows of 2048 tokens, unless --set says otherwise). Nothing is started or taken. Alone: the\n"
     "recipe's own mesh. --ranks N: every mesh of N devices, with what is not stated (ZeRO, schedule, recomputation)\n"
     "chosen; the fastest that fits first. Times are arithmetic on the machine's rates: see docs/plan.md.\n"
-    "    hearth plan --measure [--machine FILE]     measures this host and writes FILE (host.yaml); also under mpirun";
+    "hearth plan --measure [--machine FILE], also under mpirun: measures this host and writes FILE (host.yaml).";
 
 /// shipped by name, or a file; `host`: what --measure writes.
 Path machine_file(const std::string& name) {

@@ -79,8 +79,9 @@ int verb_recipe(const Words& words, Environment&) {
       "       hearth recipe show NAME       print one\n"
       "       hearth recipe copy NAME FILE  start your own from one\n"
       "       hearth recipe check FILE [--set key=value ...]\n"
-      "                                     what train would refuse before it reads the texts or needs ranks;\n"
-      "                                     else the recipe with every default filled in\n"
+      "                                     what train would refuse before it reads\n"
+      "                                     texts or needs ranks; else the recipe with\n"
+      "                                     every default filled in\n"
       "       hearth recipe keys            every key a recipe may have\n";
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     std::fputs(usage.c_str(), stdout);

@@ -19,10 +19,10 @@ struct Verb {
 };
 
 constexpr std::array<Verb, 11> verbs = {{
-    {"prepare", "read, check and tokenise a recipe's data; show the counts and three rows", verb_prepare, true},
+    {"prepare", "read, check and tokenise a recipe's data; show counts and rows", verb_prepare, true},
     {"plan", "memory, traffic and time of a run on any mesh, before there is one", verb_plan, true},
     {"train", "train by a recipe, or continue; under mpirun on many ranks", verb_train, true},
-    {"verify", "whether a recipe's mesh gives what one rank gives, on these machines", verb_verify, true},
+    {"verify", "whether a recipe's mesh gives what one rank gives, right here", verb_verify, true},
     {"eval", "loss, perplexity and exact match of a model on a file, as JSON", verb_eval, true},
     {"generate", "continue a text", verb_generate, true},
     {"export", "write a trained run as a Hugging Face folder", verb_export, true},
@@ -36,13 +36,14 @@ std::string help() {
   std::string text =
       "usage: hearth VERB [words] [options]\n"
       "       mpirun -n RANKS hearth train RECIPE [--set key=value ...]\n\n"
-      "hearth trains and runs language models on private text, on hardware of your own, without a network.\n\nverbs:\n";
+      "hearth trains and runs language models on private text, on hardware of your\nown, without a "
+      "network.\n\nverbs:\n";
   for (const Verb& verb : verbs) text += fmt::format("  {:<10} {}\n", verb.name, verb.meaning);
   text +=
-      "\n`hearth VERB --help` tells more; `hearth recipe list` shows recipes to start from; --version says what this "
-      "is.\n"
-      "\nexit codes: 0 done, 2 usage or recipe, 3 data or model, 4 machine or lock, 5 NaN, 6 storage, 7 integrity,\n"
-      "10 interrupted with a checkpoint, 17 a result failed its check, 70 a defect of hearth\n";
+      "\n`hearth VERB --help` tells more; --version says what this is.\n"
+      "\nexit codes: 0 done, 2 usage or recipe, 3 data or model, 4 machine or lock,\n"
+      "5 NaN, 6 storage, 7 integrity, 10 interrupted with a checkpoint, 17 a result\n"
+      "failed its check, 70 a defect of hearth\n";
   return text;
 }
 
