@@ -117,6 +117,23 @@ class Keys(cli.CliTest):
             recipe = self.recipe(cutoff_len=128, max_steps=2, threads_per_rank=1, **keys)
             self.check(recipe, ranks, train=True, count=2)
 
+    def test_rows_of_their_own_lengths_stay_within_it(self):
+        """`packing: none`: no rank ever needs more, and one with the longest row in every place of a step needs it all."""
+        self.write("host.yaml", HOST)
+        for longest, reaches in ((range(1), False), (range(24), True)):
+            rows = [json.dumps({"text": "Once upon a time. " * (60 if i in longest else 1)}) for i in range(24)]
+            self.write("rows.jsonl", "\n".join(rows) + "\n")
+            recipe = self.recipe(datasets="rows.jsonl", packing="none", cutoff_len=256, global_batch_size=8, max_steps=3,
+                                 threads_per_rank=1, zero_stage=2, output_dir=f"run-{len(longest)}")
+            planned = json.loads(self.good("plan", recipe, "--mesh", "data=2", "--json", "--machine", "host").out)
+            stage = planned["meshes"][0]["stages"][0]
+            self.good("train", recipe, "--progress", "none", ranks=2)
+            log = (self.folder / f"run-{len(longest)}" / "trainer_log.jsonl").read_text().splitlines()
+            peak = max(json.loads(line).get("peak_memory", 0) for line in log) * 2**30
+            needed = stage["together"] - stage["runtime"]
+            self.assertLessEqual(peak, needed * (1 + 1e-9), longest)
+            self.assertGreater(peak, needed * (0.97 if reaches else 0.3), longest)
+
     def test_what_the_recipe_states_is_kept(self):
         recipe = self.recipe(tensor_parallel_size=2, global_batch_size=None)
         answer = self.good("plan", recipe, "--ranks", "8", "--all")
