@@ -47,6 +47,8 @@ struct SaveOptions {
   std::string program;                // name, version, commit of this program
   std::string parent;                 // digest of the manifest the run went on from, or of its last save; empty: none
   std::optional<std::int64_t> limit;  // newest checkpoints kept; fewer than 2 counts as 2; empty: all
+  /// Names of all parameters of the model: the checkpoint holds these and no other. Empty: whatever is saved.
+  std::vector<std::string> parameters;
   /// For tests: called on the named points of the protocol; an Error it throws up to the rename is a failure of this
   /// rank.
   std::function<void(std::string_view point)> at_point;
@@ -66,7 +68,7 @@ struct SaveResult {
 /// `options` are rank 0's (the others' are not looked at, but for at_point). The caller holds the RunLock of
 /// output_dir. When storage or the machine fails on any rank (disk full, I/O, permission), nothing is committed, what
 /// was there stays, nothing unfinished remains, and the result says so; the caller decides whether to go on. A broken
-/// promise of the callers (an element without owner or with two, a wrong tensor) throws Kind::internal on every rank.
+/// promise of the callers (an element or a parameter without owner, an element with two, a wrong tensor) throws Kind::internal on every rank.
 /// A step-N that exists already is replaced in one exchange.
 SaveResult save_checkpoint(Communicator& world, const Path& output_dir, const RunState& state,
                            std::span<const SavedPiece> pieces, const CarriedFiles& carried, const SaveOptions& options);

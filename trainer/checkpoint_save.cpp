@@ -89,6 +89,16 @@ void check_carried_name(const std::string& name) {
   require(plain, "a carried file has a plain name that the checkpoint does not use itself");
 }
 
+/// A parameter that nobody saves would be missed only when the checkpoint is read, perhaps weeks later.
+void check_names(const Manifest& manifest, const std::vector<std::string>& parameters) {
+  if (parameters.empty()) return;
+  for (const std::string& name : parameters) {
+    if (manifest.tensors.contains(name)) continue;
+    fail(Kind::internal, "internal error: no rank saves the parameter {} (please report this)", name);
+  }
+  require(manifest.tensors.size() == parameters.size(), "what ranks save are parameters of the model");
+}
+
 Manifest manifest_of(const std::vector<std::string>& reports, const RunState& state, const SaveOptions& options) {
   Manifest manifest;
   manifest.program = options.program;
@@ -105,6 +115,7 @@ Manifest manifest_of(const std::vector<std::string>& reports, const RunState& st
               [](const Manifest::Piece& a, const Manifest::Piece& b) { return a.place.begin < b.place.begin; });
   }
   check_pieces(manifest);
+  check_names(manifest, options.parameters);
   return manifest;
 }
 

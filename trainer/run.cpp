@@ -292,6 +292,7 @@ bool Job::save(std::int64_t step) {
   options.program = context_.program;
   options.parent = parent_;
   options.limit = recipe_.output.save_total_limit;
+  for (const Parameter& parameter : transformer_.parameters()) options.parameters.push_back(parameter.name);
   CarriedFiles files = model_.files;
   files.emplace_back("recipe.yaml", state_.recipe);
   const SaveResult result = save_checkpoint(context_.world, recipe_.output.output_dir, state_,

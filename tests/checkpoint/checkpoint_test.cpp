@@ -8,6 +8,7 @@
 #include <bit>
 #include <chrono>
 #include <cstdlib>
+#include <set>
 #include <thread>
 
 #include "base/random.h"
@@ -246,6 +247,29 @@ TEST(Checkpoint, an_element_has_exactly_one_owner) {
   EXPECT_THAT(save([](auto& pieces) { pieces[1].second_moment = {}; }), HasSubstr("f32"));
   EXPECT_THAT(save([](auto& pieces) { pieces[1].name = "a/b"; }), HasSubstr("plain name"));
   EXPECT_THAT(checkpoints(folder.path()), IsEmpty());
+}
+
+TEST(Checkpoint, a_parameter_that_no_rank_saves_is_missed_at_once) {
+  const Scene scene(16);
+  const Folder folder;
+  const auto self = make_self_communicator();
+  const Scene::Owned owned = scene.owned(0, 1);
+  SaveOptions options;
+  std::set<std::string> names;
+  for (const SavedPiece& piece : owned.pieces) names.insert(piece.name);
+  options.parameters.assign(names.begin(), names.end());
+  const auto save = [&] { save_checkpoint(*self, folder.path(), scene.state(1), owned.pieces, {}, options); };
+  std::string text;
+  options.parameters.emplace_back("layers.9.mlp.up");
+  EXPECT_EQ(kind_of(save, &text), Kind::internal);
+  EXPECT_THAT(text, HasSubstr("no rank saves the parameter layers.9.mlp.up"));
+  options.parameters.resize(options.parameters.size() - 2);
+  EXPECT_EQ(kind_of(save, &text), Kind::internal);
+  EXPECT_THAT(checkpoints(folder.path()), IsEmpty());
+  EXPECT_THAT(leftovers(folder.path()), IsEmpty());
+  options.parameters.assign(names.begin(), names.end());
+  save();
+  EXPECT_EQ(checkpoints(folder.path()).size(), 1);
 }
 
 TEST(Checkpoint, overlapping_owners_on_two_ranks_fail_on_both) {
