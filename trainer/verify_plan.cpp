@@ -14,6 +14,7 @@ namespace hearth {
 namespace {
 
 constexpr std::int64_t most_microbatch_rows = 2;  // a microbatch of several rows, and one that is short
+/// Narrower, and a norm of heads has too few gains for their gradients not to cancel by chance.
 constexpr std::int64_t narrow_head = 8;
 
 /// The smallest size from `least` on that leaves what `size` leaves when divided by `parts`.
@@ -104,7 +105,7 @@ ModelConfig shrunk(const ModelConfig& config, const MeshShape& shape, int chunks
   small.width = 24;
   small.hidden = like(config.hidden, std::max<std::int64_t>(37, 3 * parts), parts);
   small.vocabulary = like(config.vocabulary, std::max<std::int64_t>(61, 3 * parts), parts);
-  small.head_width = std::min(config.head_width, narrow_head);
+  small.head_width = narrow_head;
   if (config.window > 0) small.window = std::min<std::int64_t>(config.window, 7);
   const std::int64_t stages = static_cast<std::int64_t>(shape.pipe) * chunks;
   small.layers = std::max<std::int64_t>(2, (stages - 3 + 1) / 2);  // two blocks a layer, and three

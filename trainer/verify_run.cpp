@@ -10,15 +10,25 @@ namespace hearth {
 
 namespace {
 
-void fill(Groups& groups) {
+/// Every weight becomes value(parameter, its index in the whole parameter).
+template <class Value>
+void fill(Groups& groups, Value value) {
   for (int i = 0; i < groups.count(); ++i) {
     groups.group(i).fill(FlatGroup::Part::weight, [&](const Parameter& parameter, const Stretch& where, float* out) {
       for (std::int64_t row = 0; row < where.rows; ++row) {
         const std::int64_t begin = where.begin + row * where.stride;
-        for (std::int64_t at = begin; at < begin + where.columns; ++at) *out++ = verify_weight(parameter, at);
+        for (std::int64_t at = begin; at < begin + where.columns; ++at) *out++ = value(parameter, at);
       }
     });
   }
+}
+
+void take(const VerifyWeights& weights, const std::vector<Parameter>& parameters, Groups& groups) {
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < parameters.size(); ++i) places[parameters[i].name] = i;
+  fill(groups, [&](const Parameter& parameter, std::int64_t at) {
+    return weights[places.at(parameter.name)][static_cast<std::size_t>(at)];
+  });
 }
 
 void forget_moments(Groups& groups) {
@@ -140,14 +150,15 @@ const char* name_of(VerifyNumber number) {
   return "loss after two steps";
 }
 
-VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& world, Backend& backend) {
+VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& world, Backend& backend,
+                        const VerifyPath* path) {
   Mesh mesh(world, plan.mesh);
   const Transformer model(plan.config, plan.label_smoothing, Init::normal,
                           {.tensor = plan.mesh.tensor, .context = plan.mesh.context});
   PlacedOptions placed = plan.placed;
   placed.compute = compute;
   ModelOnMesh on(model, mesh, placed, backend.ops(), backend.memory());
-  fill(on.groups);
+  fill(on.groups, verify_weight);
   VerifyResult result;
   result.ranks = world.size();
   result.parameters = model.parameters();
@@ -163,14 +174,17 @@ VerifyResult verify_run(const VerifyPlan& plan, Dtype compute, Communicator& wor
 
   Stepper stepper(on.pipeline, on.groups, backend.ops(), backend.memory(), plan.rows, plan.step);
   stepper.step(0, plan.first_rows, verify_rate);
-  const KeptState one(result.parameters, on.groups);
+  KeptState one(result.parameters, on.groups);
+  if (path != nullptr) take(path->after_one, result.parameters, on.groups);
   const StepResult second = stepper.step(1, plan.second_rows, verify_rate);
   KeptState two(result.parameters, on.groups);
+  if (path != nullptr) take(path->after_two, result.parameters, on.groups);
   result.first_taken_up = taken_up(plan.step, nullptr, one, before.norm);
   result.second_gradients = taken_up(plan.step, &one, two, second.norm);
   result.carried = plan.step.adamw.beta1 * clip_factor(before.norm, plan.step.max_norm) /
                    clip_factor(second.norm, plan.step.max_norm);
   result.updates = updates_of(result.parameters, plan.step.adamw, one, two);
+  result.weights_between = std::move(one.weights);
   result.weights = std::move(two.weights);
   result.numbers = {before.loss, before.norm, second.loss, second.norm, mean_loss(on.pipeline, plan.rows)};
   return result;

@@ -65,15 +65,19 @@ Recipe recipe_of(const Wish& wish) {
 }
 
 VerifyReport verified(const Wish& wish, const std::string& family, Fault fault, int least, int wrong) {
+  return verified(wish, real_config(family), fault, least, wrong);
+}
+
+VerifyReport verified(const Wish& wish, const ModelConfig& config, Fault fault, int least, int wrong) {
   VerifyReport first;
   std::vector<std::string> texts;
   std::mutex mutex;
   ThreadWorld(wish.mesh.ranks()).run([&](Communicator& ranks) {
     FaultyWorld world(ranks, fault, least);
-    const VerifyReport report = verify(recipe_of(wish), real_config(family), world,
-                                       [&] { return make_faulty_backend(fault, world.rank() == wrong); });
+    const VerifyReport report =
+        verify(recipe_of(wish), config, world, [&] { return make_faulty_backend(fault, world.rank() == wrong); });
     const std::lock_guard lock(mutex);
-    texts.push_back(verify_json(report, family));
+    texts.push_back(verify_json(report, "recipe"));
     if (world.rank() == 0) first = report;
   });
   for (const std::string& text : texts) require(text == texts.front(), "every rank has the same report");

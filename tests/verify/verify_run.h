@@ -34,5 +34,7 @@ Recipe recipe_of(const Wish& wish);
 /// `wrong`, one of the ranks in communicators of `least` ranks and more.
 VerifyReport verified(const Wish& wish, const std::string& family, Fault fault = Fault::none, int least = 1,
                       int wrong = 1);
+VerifyReport verified(const Wish& wish, const ModelConfig& config, Fault fault = Fault::none, int least = 1,
+                      int wrong = 1);
 
 }  // namespace hearth::test

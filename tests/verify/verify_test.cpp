@@ -160,6 +160,51 @@ TEST(Adam, MeshesAreGoodHoweverAdamDivides) {
   }
 }
 
+/// Adam moves a weight whose gradient is rounding noise by the whole rate, either way: the second step's gradients are of weights
+/// that differ between two sound runs, unless the oracle takes the weights of the run it judges.
+TEST(Adam, ASecondStepIsJudgedAtItsOwnWeights) {
+  ModelConfig config = test::real_config("qwen2");
+  config.width = 16;
+  config.heads = 2;
+  config.key_value_heads = 1;
+  config.layers = 1;
+  config.hidden = 5;
+  config.vocabulary = 97;
+  config.norm_epsilon = 1e-6F;
+  config.head_width = 8;
+  config.rope.theta = 10000;
+  for (const double epsilon : {1e-15, 1e-8}) {
+    const VerifyReport report = test::verified({.mesh = {.context = 2},
+                                                .dtype = Dtype::bf16,
+                                                .smoothing = 0.1,
+                                                .microbatch_rows = 1,
+                                                .beta2 = 0.999,
+                                                .epsilon = epsilon},
+                                               config);
+    EXPECT_TRUE(report.good()) << verify_text(report, "");
+  }
+}
+
+/// A norm over two elements has two gains, whose gradients may cancel: the copy's heads are wider.
+TEST(Narrow, HeadsAreGood) {
+  ModelConfig config = test::real_config("qwen3");
+  config.width = 24;
+  config.heads = 12;
+  config.key_value_heads = 4;
+  config.head_width = 2;
+  config.hidden = 5;
+  config.layers = 1;
+  config.vocabulary = 17;
+  const VerifyReport report = test::verified({.mesh = {.context = 4, .tensor = 2, .shard = 4},
+                                              .dtype = Dtype::bf16,
+                                              .smoothing = 0.1,
+                                              .order = Recipe::SumOrder::fast,
+                                              .microbatch_rows = 3,
+                                              .accumulation = 1},
+                                             config);
+  EXPECT_TRUE(report.good()) << verify_text(report, "");
+}
+
 TEST(Caught, AnUpdateThatIsWrongWhereNoBitsArePromised) {
   for (const double beta2 : {0.0, 0.999}) {
     for (const double epsilon : {1e-15, 1e-8, 1.0}) {
