@@ -69,7 +69,8 @@ int measure(const Options& options, Environment& environment) {
   World world(environment, threads);
   const ChosenDevice device = make_device(environment, world, threads);
   const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
-  const Machine machine = measure_machine(world.all(), *device.backend, memory / world.size());
+  Machine machine = measure_machine(world.all(), *device.backend, memory / world.size());
+  machine.bf16_products = device.products;
   if (!world.first()) return 0;
   const std::string text =
       to_yaml(machine, fmt::format("Measured by {} on {} rank(s) of {}.\nOne device is one rank; links are {}.",

@@ -19,6 +19,7 @@ namespace {
 struct Entry {
   std::string name;
   std::function<void(const YamlValue& value, const std::string& key)> read;
+  bool needed = true;
 };
 
 class Reader {
@@ -35,7 +36,7 @@ class Reader {
   Entry attention(const std::string& name, Machine::Attention& to);
 };
 
-/// Every key once, none that is not known, none missing.
+/// Every key once, none that is not known, none missing that is needed.
 void Reader::map(const YamlValue& value, const std::string& key, const std::vector<Entry>& entries) {
   const std::string in = key.empty() ? "the file" : key;
   if (!value.is_map()) return complain(value, fmt::format("{}: {}; a map is expected", in, value.shown()));
@@ -54,8 +55,8 @@ void Reader::map(const YamlValue& value, const std::string& key, const std::vect
     complain(name, fmt::format("{}: no such key{}", path,
                                meant.empty() ? "" : fmt::format("; did you mean {}?", listed(meant))));
   }
-  for (const std::string& name : names) {
-    if (value.find(name) == nullptr) complain(value, fmt::format("{} has no {}", in, name));
+  for (const Entry& entry : entries) {
+    if (entry.needed && value.find(entry.name) == nullptr) complain(value, fmt::format("{} has no {}", in, entry.name));
   }
 }
 
@@ -107,6 +108,12 @@ Machine Reader::machine(const YamlValue& root) {
       complain(value, fmt::format("{}: {}; cpu or cuda is expected", key, value.shown()));
     }
   };
+  const auto ways = [&](const YamlValue& value, const std::string& key) {
+    m.bf16_products = value.text == "native" ? Bf16Products::native : Bf16Products::widened;
+    if (value.text != "native" && value.text != "widened") {
+      complain(value, fmt::format("{}: {}; native or widened is expected", key, value.shown()));
+    }
+  };
   map(root, "",
       {{"name", [&](const YamlValue& value, const std::string&) { m.name = value.text; }},
        {"device", device},
@@ -114,6 +121,7 @@ Machine Reader::machine(const YamlValue& root) {
        number("runtime", m.runtime),
        below("peaks", {number("bf16", m.peaks[Dtype::bf16], 1), number("f32", m.peaks[Dtype::f32], 1)}),
        below("products", {number("bf16", m.products[Dtype::bf16], 1), number("f32", m.products[Dtype::f32], 1)}),
+       {"bf16_products", ways, false},
        below("attention", {attention("bf16", m.attention[Dtype::bf16]), attention("f32", m.attention[Dtype::f32])}),
        number("bandwidth", m.bandwidth, 1),
        number("op", m.op),
@@ -165,6 +173,9 @@ std::string to_yaml(const Machine& m, const std::string& heading) {
                       m.peaks.at(Dtype::bf16), m.peaks.at(Dtype::f32));
   text += fmt::format("products:         # FLOP/s reached\n  bf16: {:.4g}\n  f32: {:.4g}\n", m.products.at(Dtype::bf16),
                       m.products.at(Dtype::f32));
+  if (m.bf16_products) {
+    text += fmt::format("bf16_products: {}\n", *m.bf16_products == Bf16Products::native ? "native" : "widened");
+  }
   text += fmt::format(
       "attention:        # FLOP/s, and the row length at which half of it is reached\n  bf16: {}\n  f32: {}\n",
       attention(m.attention.at(Dtype::bf16)), attention(m.attention.at(Dtype::f32)));

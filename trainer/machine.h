@@ -3,11 +3,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/dtype.h"
 #include "base/file.h"
+#include "kernels/backend.h"
 
 namespace hearth {
 
@@ -22,6 +24,8 @@ struct Machine {
   std::map<Dtype, double> peaks;
   /// FLOP/s that large products reach.
   std::map<Dtype, double> products;
+  /// Of a CPU: how it does products of bf16, which a run measures when it begins. Not said: either way.
+  std::optional<Bf16Products> bf16_products;
 
   /// FLOP/s of attention over long rows, counting what the causal mask leaves and five products in backward; over rows
   /// of `length` tokens it reaches length / (length + half) of it.

@@ -38,6 +38,13 @@ std::string unlike_text(double needed, double there) {
   return fmt::format("{:.0f} bytes of {:.0f}", needed, there);
 }
 
+/// How products may be done there, as far as this processor can tell what that needs.
+std::vector<Bf16Products> ways_of(const Machine& machine, Dtype compute) {
+  if (compute != Dtype::bf16 || !has_native_bf16_products()) return {Bf16Products::widened};
+  if (machine.bf16_products) return {*machine.bf16_products};
+  return {Bf16Products::widened, Bf16Products::native};
+}
+
 }  // namespace
 
 /// The model cut for its axes.
@@ -51,8 +58,10 @@ struct Planner::Cut {
 
 Planner::Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory)
     : config_(config), request_(request), machine_(machine), memory_(memory) {
-  if (machine.device == Machine::Device::cpu)
-    backend_ = make_cpu_backend({.threads = request.threads, .isa = request.isa});
+  if (machine.device != Machine::Device::cpu) return;
+  for (const Bf16Products way : ways_of(machine, request.compute)) {
+    backends_.push_back(make_cpu_backend({.threads = request.threads, .bf16_products = way, .isa = request.isa}));
+  }
 }
 
 Planner::~Planner() = default;
@@ -68,14 +77,15 @@ int Planner::rounds(const MeshShape& mesh) const {
 }
 
 std::size_t Planner::workspace(const PlannedLayout& layout, int stage) {
-  if (!backend_) return 0;
   const PlannedModel& cut = model(layout.mesh);
   int kinds = 0;
   for (const Interval& chunk : layout.chunks_of(stage)) {
     for (auto b = static_cast<int>(chunk.begin); b < chunk.end; ++b) kinds |= 1 << static_cast<int>(cut.kind_of(b));
   }
   const auto [at, is_new] = workspaces_.try_emplace({layout.mesh.tensor, layout.mesh.context, kinds}, 0);
-  if (is_new) at->second = backend_->workspace_bytes(workload_of(cut, layout, stage));
+  if (!is_new) return at->second;
+  const Workload work = workload_of(cut, layout, stage);
+  for (const auto& backend : backends_) at->second = std::max(at->second, backend->workspace_bytes(work));
   return at->second;
 }
 

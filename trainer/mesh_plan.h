@@ -90,7 +90,7 @@ class Planner {
   PlanRequest request_;
   const Machine& machine_;
   double memory_;
-  std::unique_ptr<Backend> backend_;                            // of a CPU, to be asked for its workspace
+  std::vector<std::unique_ptr<Backend>> backends_;              // of a CPU, to be asked for their workspace
   std::map<std::pair<int, int>, std::unique_ptr<Cut>> models_;  // by tensor and context
   std::map<std::tuple<int, int, int>, std::size_t> workspaces_;
   std::map<int, std::vector<Interval>> stages_;  // by their number

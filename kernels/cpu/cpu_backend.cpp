@@ -83,6 +83,10 @@ std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   return std::make_unique<cpu::CpuBackend>(options);
 }
 
+bool has_native_bf16_products() {
+  return cpu::native_bf16_products();
+}
+
 Bf16Products measure_bf16_products(const CpuOptions& options) {
   if (!cpu::native_bf16_products()) return Bf16Products::widened;
   constexpr std::int64_t rows = 256, length = 768, columns = 768;

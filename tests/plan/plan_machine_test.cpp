@@ -47,6 +47,12 @@ TEST(Machine, IsReadBackAsItWasWritten) {
   EXPECT_EQ(to_yaml(again, ""), to_yaml(machine, ""));
   EXPECT_FALSE(again.hides_reduces);
   EXPECT_TRUE(again.hides_gathers);
+  EXPECT_FALSE(again.bf16_products);
+  for (const Bf16Products way : {Bf16Products::native, Bf16Products::widened}) {
+    machine.bf16_products = way;
+    EXPECT_EQ(parse_machine(to_yaml(machine, ""), "m.yaml").bf16_products, way);
+  }
+  EXPECT_THAT(complaint_about(text + "bf16_products: fast\n"), HasSubstr("`fast`; native or widened is expected"));
 }
 
 TEST(Machine, EveryMistakeIsNamedAtOnce) {
