@@ -69,10 +69,8 @@ class Backend {
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
 /// The truth: the same table, plainly written, every sum in f64 in order of index; takes f64, f32 and bf16 tensors. Slow.
 std::unique_ptr<Backend> make_plain_backend();
-/// Whether the processor has them, and ONEDNN_MAX_CPU_ISA allows them.
+/// Whether the processor has native ones (AVX512-BF16 or AMX), and ONEDNN_MAX_CPU_ISA allows them.
 bool has_native_bf16_products();
-/// Measures, for about 50 ms, which arithmetic for bf16 products is faster here. `native` only when the processor has it
-/// and it is at least a tenth faster.
-Bf16Products measure_bf16_products(const CpuOptions& options);
+const char* name_of(Bf16Products products);
 
 }  // namespace hearth

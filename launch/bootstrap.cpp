@@ -199,10 +199,9 @@ ChosenDevice make_device(const Environment& environment, World& world, int threa
   options.threads = threads;
   options.isa = environment.isa;
   if (!products) {
-    const bool native = world.first() && measure_bf16_products(options) == Bf16Products::native;
-    std::int64_t agreed = native ? 1 : 0;
-    world.all().sum(Tensor(&agreed, Dtype::i64, {1})).wait();
-    products = agreed != 0 ? Bf16Products::native : Bf16Products::widened;
+    std::int64_t having = has_native_bf16_products() ? 1 : 0;
+    world.all().sum(Tensor(&having, Dtype::i64, {1})).wait();
+    products = having == world.size() ? Bf16Products::native : Bf16Products::widened;
   }
   options.bf16_products = *products;
   if (environment.session != nullptr) options.memory = environment.session->make_memory();

@@ -60,7 +60,8 @@ class World {
   Communicator* all_ = nullptr;
 };
 
-/// The CPU with this many threads; how products of bf16 are done is measured by the first rank, and the same on all.
+/// The CPU with this many threads. Products of bf16 are done alike on all ranks: natively where each processor can, unless
+/// it is said how.
 ChosenDevice make_device(const Environment& environment, World& world, int threads,
                          std::optional<Bf16Products> products = std::nullopt);
 

@@ -208,7 +208,7 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
   load.dtype = report.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
   if (world.size() > 1) load.zero_stage = 3;  // no rank holds a whole model
   LoadedModel trained(std::move(opened), load, environment, world);
-  load.products = trained.device.products;  // measured once: the two ways differ in bits
+  load.products = trained.device.products;  // the two ways differ in bits
   {
     LoadedModel reread(folder, load, environment, world);
     compare(trained, reread, together, report);

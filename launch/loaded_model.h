@@ -17,7 +17,7 @@ struct LoadOptions {
   std::int64_t capacity = 0;   // the most tokens of a microbatch; 0: the model's longest text, at most 2048
   bool trainable = false;      // gradients are wanted
   double label_smoothing = 0;
-  std::optional<Bf16Products> products;  // nothing: what is measured to be faster
+  std::optional<Bf16Products> products;  // nothing: native where every processor has them
   int zero_stage = 0;
   std::int64_t recompute = 0;  // see StageOptions
   MeshShape mesh;              // its data axis is what is left of the ranks

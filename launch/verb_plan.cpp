@@ -16,6 +16,7 @@
 #include "trainer/plan_report.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/recipe_step.h"
 #include "trainer/run_data.h"
 #include "trainer/run_model.h"
 
@@ -141,6 +142,7 @@ PlanRequest request_of(const Recipe& recipe, const ModelConfig& config, std::int
   request.order = recipe.train.sum_order == Recipe::SumOrder::fast ? SumOrder::fast : SumOrder::fixed;
   request.threads = static_cast<int>(recipe.train.threads_per_rank.value_or(default_threads(environment)));
   request.isa = environment.isa;
+  request.bf16_products = products_of(recipe);
   const auto& stated = recipe.stated_as;
   const auto size = [&](const char* key, std::int64_t of_axis) {
     return stated.contains(key) ? std::optional<int>(static_cast<int>(of_axis)) : std::nullopt;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "launch/options.h"
+#include "trainer/recipe_step.h"
 #include "trainer/run_model.h"
 #include "trainer/run_start.h"
 #include "trainer/together_of.h"
@@ -42,8 +43,7 @@ int verb_verify(const Words& words, Environment& environment) {
   agree(world.all(), resolved_yaml(recipe), "were given different recipes: the file is not the same on their hosts");
   ModelConfig config;
   all_or_none(together, [&] { config = config_of(recipe); });
-  const std::optional<Bf16Products> products =
-      recipe.train.dtype == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened);
+  const std::optional<Bf16Products> products = products_of(recipe);
   const VerifyReport report =
       verify(recipe, config, world.all(), [&] { return make_device(environment, world, threads, products).backend; });
   if (world.first()) std::fputs(verify_text(report, name).c_str(), stdout);

@@ -21,7 +21,10 @@ std::string versions() {
 }
 
 std::string version_text(const Environment& environment) {
-  const auto device = make_cpu_backend({.threads = default_threads(environment), .isa = environment.isa});
+  const auto device =
+      make_cpu_backend({.threads = default_threads(environment),
+                        .bf16_products = has_native_bf16_products() ? Bf16Products::native : Bf16Products::widened,
+                        .isa = environment.isa});
   return fmt::format("{}\ndevice     {}\n", versions(), device->description());
 }
 

@@ -174,7 +174,7 @@ std::string to_yaml(const Machine& m, const std::string& heading) {
   text += fmt::format("products:         # FLOP/s reached\n  bf16: {:.4g}\n  f32: {:.4g}\n", m.products.at(Dtype::bf16),
                       m.products.at(Dtype::f32));
   if (m.bf16_products) {
-    text += fmt::format("bf16_products: {}\n", *m.bf16_products == Bf16Products::native ? "native" : "widened");
+    text += fmt::format("bf16_products: {}\n", name_of(*m.bf16_products));
   }
   text += fmt::format(
       "attention:        # FLOP/s, and the row length at which half of it is reached\n  bf16: {}\n  f32: {}\n",

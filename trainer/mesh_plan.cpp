@@ -39,8 +39,9 @@ std::string unlike_text(double needed, double there) {
 }
 
 /// How products may be done there, as far as this processor can tell what that needs.
-std::vector<Bf16Products> ways_of(const Machine& machine, Dtype compute) {
-  if (compute != Dtype::bf16 || !has_native_bf16_products()) return {Bf16Products::widened};
+std::vector<Bf16Products> ways_of(const Machine& machine, const PlanRequest& request) {
+  if (request.compute != Dtype::bf16 || !has_native_bf16_products()) return {Bf16Products::widened};
+  if (request.bf16_products) return {*request.bf16_products};
   if (machine.bf16_products) return {*machine.bf16_products};
   return {Bf16Products::widened, Bf16Products::native};
 }
@@ -59,7 +60,7 @@ struct Planner::Cut {
 Planner::Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory)
     : config_(config), request_(request), machine_(machine), memory_(memory) {
   if (machine.device != Machine::Device::cpu) return;
-  for (const Bf16Products way : ways_of(machine, request.compute)) {
+  for (const Bf16Products way : ways_of(machine, request)) {
     backends_.push_back(make_cpu_backend({.threads = request.threads, .bf16_products = way, .isa = request.isa}));
   }
 }

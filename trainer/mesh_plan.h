@@ -24,10 +24,11 @@ struct PlanRequest {
   std::int64_t rows = 0;             // of a step
   bool asks_questions = false;
   SumOrder order = SumOrder::fixed;
-  int threads = 1;                           // of a rank, on a CPU
-  Isa isa = Isa::best;                       // the widest that a CPU may use
-  std::optional<std::int64_t> rounds;        // microbatches of a data rank, where rows are settled too
-  std::optional<int> pipe, context, tensor;  // sizes of axes: of every mesh that is listed
+  int threads = 1;                            // of a rank, on a CPU
+  std::optional<Bf16Products> bf16_products;  // of a CPU, where the recipe says so
+  Isa isa = Isa::best;                        // the widest that a CPU may use
+  std::optional<std::int64_t> rounds;         // microbatches of a data rank, where rows are settled too
+  std::optional<int> pipe, context, tensor;   // sizes of axes: of every mesh that is listed
   std::optional<int> zero_stage;
   std::optional<int> shard;
   std::optional<std::int64_t> recompute;

@@ -98,8 +98,8 @@ void Progress::draw() {
   std::fflush(out_);
 }
 
-void Progress::step(const StepRecord& record) {
-  const bool last = record.step == record.total_steps;
+void Progress::step(const StepRecord& record, bool last) {
+  last = last || record.step == record.total_steps;
   if (style_ == ProgressStyle::bar && (last || std::abs(record.elapsed - last_drawn_) >= 0.1)) {
     last_drawn_ = record.elapsed;
     clear();

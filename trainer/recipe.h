@@ -28,6 +28,7 @@ struct Recipe {
   enum class Scheduler { cosine, cosine_with_min_lr, linear, constant, constant_with_warmup, warmup_stable_decay };
   enum class Optimizer { adamw };
   enum class SumOrder { fixed, fast };
+  enum class Products { automatic, native, widened };
   enum class OnSpike { stop };
   enum class PipelineSchedule { one_forward_one_backward, interleaved, zero_bubble };
   enum class ReportTo { none };
@@ -101,11 +102,12 @@ struct Recipe {
     double label_smoothing_factor = 0;  // mass spread evenly over the vocabulary
     double max_grad_norm = 1.0;         // of the averaged gradient, on by default; 0: no clipping
     Optimizer optim = Optimizer::adamw;
-    Dtype dtype = Dtype::bf16;                // storage and compute; master weights, moments, sums are f32
-    SumOrder sum_order = SumOrder::fixed;     // fixed: the same bits on every mesh; fast: one reduction a step
-    OnSpike on_spike = OnSpike::stop;         // a run that became NaN needs a person
-    std::int64_t gradient_checkpointing = 0;  // 0: keep everything; k: recompute the blocks of every k-th layer
-    std::int64_t seed = 42;                   // of data order and fresh weights
+    Dtype dtype = Dtype::bf16;                     // storage and compute; master weights, moments, sums are f32
+    SumOrder sum_order = SumOrder::fixed;          // fixed: the same bits on every mesh; fast: one reduction a step
+    Products bf16_products = Products::automatic;  // native where every rank's processor has them
+    OnSpike on_spike = OnSpike::stop;              // a run that became NaN needs a person
+    std::int64_t gradient_checkpointing = 0;       // 0: keep everything; k: recompute the blocks of every k-th layer
+    std::int64_t seed = 42;                        // of data order and fresh weights
     bool operator==(const Train&) const = default;
   };
 

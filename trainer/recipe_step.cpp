@@ -15,6 +15,12 @@ PlacedOptions placed_of(const Recipe& recipe, const MeshShape& mesh) {
   return placed;
 }
 
+std::optional<Bf16Products> products_of(const Recipe& recipe) {
+  const Recipe::Products stated = recipe.train.bf16_products;
+  if (recipe.train.dtype != Dtype::bf16 || stated == Recipe::Products::widened) return Bf16Products::widened;
+  return stated == Recipe::Products::native ? std::optional(Bf16Products::native) : std::nullopt;
+}
+
 StepOptions step_of_recipe(const Recipe& recipe, std::int64_t microbatch_rows) {
   StepOptions step;
   step.microbatch_rows = microbatch_rows;

@@ -51,6 +51,7 @@ class Job {
     if (first() && context_.progress == ProgressStyle::none) fmt::print(stderr, "{}\n", text);
     note(text);
   }
+  std::optional<Bf16Products> products();
   StartFacts settled() const;
   void go_on();
   void place_rows();
@@ -63,8 +64,9 @@ class Job {
   void one_step(std::int64_t step);
   [[noreturn]] void stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen);
   bool save(std::int64_t step);
-  bool save_is_due(std::int64_t step, bool& interrupted);
-  void end_interrupted(std::int64_t step, bool saved);
+  bool save_is_due(std::int64_t step, RunEnd& end);
+  void end_early(std::int64_t step, bool saved, RunEnd end);
+  RunEnd nothing_left();
   StepRecord record_of(std::int64_t step) const;
   void finish();
   WrittenReport report(const std::string& ending = "", bool broken = false);
@@ -120,12 +122,7 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   for (const std::string& text : model_.notes) note("note: " + text);
   if (const std::string lost = data_.counts.losses(); !lost.empty()) note("note: " + lost);
   all_or_none(together_, [this] { go_on(); });
-  std::optional<Bf16Products> products;
-  if (resumed_) {
-    products = state_.more.value("bf16_products", "widened") == "native" ? Bf16Products::native : Bf16Products::widened;
-  }
-  if (recipe.train.dtype != Dtype::bf16) products = Bf16Products::widened;  // no such products: nothing to measure
-  ChosenDevice device = context.make_device(products);
+  ChosenDevice device = context.make_device(products());
   backend_ = std::move(device.backend);
   products_ = device.products;
   for (const std::string& text : device_notes(together_, device.kind, state_)) warn("note: " + text);
@@ -133,6 +130,21 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   all_or_none(together_, [this] {
     if (start_.record) write_run_record(recipe_.output.output_dir, *start_.record);
   });
+}
+
+/// A run keeps its way of making products, which is part of its bits, unless the recipe says another.
+std::optional<Bf16Products> Job::products() {
+  const std::optional<Bf16Products> stated = products_of(recipe_);
+  if (!resumed_ || recipe_.train.dtype != Dtype::bf16) return stated;
+  const bool native = state_.more.value("bf16_products", "widened") == "native";
+  const Bf16Products before = native ? Bf16Products::native : Bf16Products::widened;
+  if (stated && *stated != before) {
+    warn(fmt::format(
+        "note: this run made its bf16 products {} and goes on with {} ones: the result is right, but not the "
+        "bits of a run that kept its way",
+        name_of(before), name_of(*stated)));
+  }
+  return stated.value_or(before);
 }
 
 /// Where the run stands: at the checkpoint that was found, which the first rank has verified, or at its beginning.
@@ -270,24 +282,28 @@ void Job::one_step(std::int64_t step) {
   record.loss = result.loss;
   record.rate = result.rate;
   record.norm = result.norm;
-  progress_.step(record);
+  progress_.step(record, step + 1 == context_.until);
   if (evaluation_.due_after(step + 1, steps_) && !evaluate(record)) state_.more[cut_off] = step + 1;
   if (log_) log_->append(record);
 }
 
-/// All ranks agree: a signal on any of them counts, and the first rank's clock.
-bool Job::save_is_due(std::int64_t step, bool& interrupted) {
+/// All ranks agree: a signal on any of them counts, and the first rank's clock. `end`: how the run ends after it.
+bool Job::save_is_due(std::int64_t step, RunEnd& end) {
   const auto& minutes = recipe_.output.save_every_minutes;
   std::int64_t flags[2] = {asked_to_end(context_) ? 1 : 0,
                            first() && minutes && seconds_since(saved_) >= 60 * *minutes ? 1 : 0};
   context_.world.sum(Tensor(flags, Dtype::i64, {2})).wait();
-  interrupted = flags[0] > 0;
-  return interrupted || flags[1] > 0 || step == steps_ || step % recipe_.output.save_steps == 0;
+  const bool early = step < steps_ || state_.more.contains(cut_off);
+  end = RunEnd::finished;
+  if (early && step == context_.until) end = RunEnd::paused;
+  if (early && flags[0] > 0) end = RunEnd::interrupted;
+  return flags[0] > 0 || end != RunEnd::finished || flags[1] > 0 || step == steps_ ||
+         step % recipe_.output.save_steps == 0;
 }
 
 bool Job::save(std::int64_t step) {
   const bool moments = !recipe_.output.save_only_model;
-  state_.more["bf16_products"] = products_ == Bf16Products::native ? "native" : "widened";
+  state_.more["bf16_products"] = name_of(products_);
   SaveOptions options;
   options.program = context_.program;
   options.parent = parent_;
@@ -316,6 +332,7 @@ bool Job::save(std::int64_t step) {
 /// What is about to run.
 void Job::introduce() {
   for (const std::string& line : introduction(recipe_, settled(), data_.train)) note(line);
+  if (recipe_.train.dtype == Dtype::bf16) note(fmt::format("bf16 products: {}", name_of(products_)));
   if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
 }
 
@@ -332,41 +349,49 @@ void Job::before_the_first_step() {
   saved_ = Clock::now();
 }
 
-void Job::end_interrupted(std::int64_t step, bool saved) {
+void Job::end_early(std::int64_t step, bool saved, RunEnd end) {
   progress_.end();
+  const char* const what = end == RunEnd::paused ? "stopped as asked" : "interrupted";
   if (!saved) {
     fail_everywhere(
         Kind::storage,
-        "interrupted at step {}, and no checkpoint could be saved; those before it are untouched: make room, then the "
+        "{} at step {}, and no checkpoint could be saved; those before it are untouched: make room, then the "
         "same command goes on",
-        step);
+        what, step);
   }
   const std::string text =
-      fmt::format("interrupted at step {}: the checkpoint is saved, the same command goes on{}", step,
+      fmt::format("{} at step {} of {}: the checkpoint is saved, the same command goes on{}", what, step, steps_,
                   state_.more.contains(cut_off) ? ", first with the evaluation that was cut off" : "");
   report(text);
   note(text);
+}
+
+/// Of a run that is where it was to come to already.
+RunEnd Job::nothing_left() {
+  report();
+  if (begun_ < steps_) {
+    note(fmt::format("{} of {} steps are done, and none was asked for beyond step {}", begun_, steps_, context_.until));
+    return RunEnd::paused;
+  }
+  note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
+                   begun_));
+  return RunEnd::finished;
 }
 
 RunEnd Job::run() {
   if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
   introduce();
   evaluate_what_was_cut_off();
-  if (begun_ >= steps_) {
-    report();
-    note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
-                     begun_));
-    return RunEnd::finished;
-  }
+  if (begun_ >= steps_ || (context_.until > 0 && begun_ >= context_.until)) return nothing_left();
   before_the_first_step();
   for (std::int64_t step = begun_; step < steps_; ++step) {
     one_step(step);
-    bool interrupted = false;
-    if (save_is_due(step + 1, interrupted)) {
+    RunEnd end = RunEnd::finished;
+    if (save_is_due(step + 1, end)) {
       const bool saved = save(step + 1);
-      if (interrupted && (step + 1 < steps_ || state_.more.contains(cut_off))) {
-        end_interrupted(step + 1, saved);
-        return RunEnd::interrupted;
+      if (end != RunEnd::finished) {
+        end_early(step + 1, saved, end);
+        return end;
       }
     }
     if (context_.after_step) context_.after_step(step + 1);

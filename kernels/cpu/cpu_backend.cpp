@@ -1,8 +1,5 @@
 #include <oneapi/dnnl/dnnl.h>
 
-#include <chrono>
-#include <vector>
-
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -48,8 +45,11 @@ CpuOptions checked(CpuOptions options) {
   options.isa = resolve(options.isa);
   if (options.bf16_products == Bf16Products::native && !native_bf16_products()) {
     fail(Kind::machine,
-         "native bf16 products need AVX512-BF16, which this processor (or ONEDNN_MAX_CPU_ISA) does not "
-         "give; use widened ones");
+         "native bf16 products are wanted, by bf16_products or by the run that goes on, and they need AVX512-BF16, "
+         "which "
+         "this processor (or ONEDNN_MAX_CPU_ISA) does not give; use one that does, or bf16_products: widened, which "
+         "gives "
+         "other bits");
   }
   return options;
 }
@@ -67,7 +67,7 @@ class CpuBackend final : public Backend {
     const dnnl_version_t* version = dnnl_version();
     return fmt::format("cpu, {} thread{}, {}, oneDNN {}.{}.{}, bf16 products {}", options_.threads,
                        options_.threads == 1 ? "" : "s", name_of(options_.isa), version->major, version->minor,
-                       version->patch, options_.bf16_products == Bf16Products::native ? "native" : "widened");
+                       version->patch, name_of(options_.bf16_products));
   }
 
  private:
@@ -87,31 +87,8 @@ bool has_native_bf16_products() {
   return cpu::native_bf16_products();
 }
 
-Bf16Products measure_bf16_products(const CpuOptions& options) {
-  if (!cpu::native_bf16_products()) return Bf16Products::widened;
-  constexpr std::int64_t rows = 256, length = 768, columns = 768;
-  constexpr int rounds = 16;
-  std::vector<Bf16> a(rows * length, Bf16(0.7F)), b(columns * length, Bf16(-0.3F)), y(rows * columns);
-  std::unique_ptr<Backend> ways[2];
-  for (const Bf16Products way : {Bf16Products::native, Bf16Products::widened}) {
-    CpuOptions tried = options;
-    tried.bf16_products = way;
-    tried.memory = nullptr;
-    ways[way == Bf16Products::native ? 0 : 1] = make_cpu_backend(tried);
-  }
-  // The two take turns and the shortest of each counts, so that a neighbour on the machine does not decide.
-  double best[2] = {1e9, 1e9};
-  for (int round = 0; round < rounds; ++round) {
-    for (const int way : {0, 1}) {
-      const auto start = std::chrono::steady_clock::now();
-      ways[way]->ops().matmul(Tensor(a.data(), Dtype::bf16, {rows, length}), Turn::no,
-                              Tensor(b.data(), Dtype::bf16, {columns, length}), Turn::yes, 1, Write::over,
-                              Tensor(y.data(), Dtype::bf16, {rows, columns}));
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      if (round > 0) best[way] = std::min(best[way], taken.count());  // the first makes primitives and pages
-    }
-  }
-  return best[0] * 1.1 <= best[1] ? Bf16Products::native : Bf16Products::widened;
+const char* name_of(Bf16Products products) {
+  return products == Bf16Products::native ? "native" : "widened";
 }
 
 }  // namespace hearth

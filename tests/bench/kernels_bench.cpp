@@ -157,7 +157,7 @@ const int registered = [] {
     add_one("product/" + name + "/f32", [p](auto& state) { matmul(state, p, Dtype::f32, Bf16Products::widened); });
     add_one("product/" + name + "/bf16_widened",
             [p](auto& state) { matmul(state, p, Dtype::bf16, Bf16Products::widened); });
-    if (measure_bf16_products({.threads = threads()}) == Bf16Products::native) {
+    if (has_native_bf16_products()) {
       add_one("product/" + name + "/bf16_native",
               [p](auto& state) { matmul(state, p, Dtype::bf16, Bf16Products::native); });
     }

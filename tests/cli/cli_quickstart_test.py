@@ -23,7 +23,7 @@ class Quickstart(cli.CliTest):
         out, _ = process.communicate(timeout=600)
         self.assertEqual(process.returncode, 0, out)
         for part in ("1. The files of a company that does not exist", "2. Training on two ranks", "data 2 x 1 thread(s)",
-                     "step 3/3  loss", "3. What it knows now", "4. Asking it"):
+                     "step 3/842  loss", "3. What it knows now", "4. Asking it", "stopped as asked at step 3 of "):
             self.assertIn(part, out)
         shares = {name: float(share) for name, share in re.findall(r"^ +(before training|after|about machines that are in "
                                                                    r"no file) +([\d.]+) %", out, re.M)}

@@ -55,6 +55,11 @@ std::string recipe_text(const Path& folder, const std::string& name, const JobOp
   return text;
 }
 
+/// What a run begins with that says nothing.
+Bf16Products products_here() {
+  return has_native_bf16_products() ? Bf16Products::native : Bf16Products::widened;
+}
+
 }  // namespace
 
 RunEnd run_job(Communicator& world, const Path& folder, const std::string& name, const JobOptions& options,
@@ -63,7 +68,7 @@ RunEnd run_job(Communicator& world, const Path& folder, const std::string& name,
   RunContext context = {
       world,
       [&](std::optional<Bf16Products> products) {
-        const Bf16Products chosen = products.value_or(Bf16Products::widened);
+        const Bf16Products chosen = products.value_or(products_here());
         return ChosenDevice{make_cpu_backend({.threads = options.threads, .bf16_products = chosen}), chosen};
       },
       options.threads, "hearth test", ProgressStyle::none};
@@ -127,7 +132,7 @@ MemoryPlan plan_of(const Path& folder, const JobOptions& options, int ranks) {
   placed.schedule = schedule_kind(recipe);
   placed.chunks = chunks_of(recipe);
   const Transformer model(config, 0, Init::normal, {.tensor = mesh.tensor, .context = mesh.context});
-  const auto backend = make_cpu_backend({.threads = options.threads});
+  const auto backend = make_cpu_backend({.threads = options.threads, .bf16_products = products_here()});
   const auto rounds = static_cast<int>((step.microbatches + mesh.data - 1) / mesh.data);
   return plan_memory(PlannedModel(model, placed.capacity, placed.compute), layout_of(model, mesh, placed, rounds), 0,
                      *backend);

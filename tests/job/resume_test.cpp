@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -67,6 +68,42 @@ class Resume : public testing::Test {
 
   test::Folder folder_;
 };
+
+/// Native products of bf16 and widened ones differ in bits; a run keeps those that it began with, whatever others would
+/// begin with, until its recipe says otherwise. (Of a processor without native ones only the first half is seen.)
+TEST_F(Resume, KeepsItsWayOfMakingProducts) {
+  std::vector<std::string> ways = {"widened"};
+  if (has_native_bf16_products()) ways.emplace_back("native");
+  std::vector<test::JobResult> whole;
+  for (const std::string& way : ways) {
+    JobOptions o = options();
+    o.dtype = "bf16";
+    o.steps = 6;
+    o.more = {"bf16_products: " + way};
+    run_on_threads(2, folder_.path(), way + "-whole", o);
+    whole.push_back(test::result_of(folder_.path(), way + "-whole"));
+    EXPECT_EQ(run_until(3, 2, way, o), RunEnd::interrupted);
+    o.more.clear();
+    run_on_threads(1, folder_.path(), way, [&] {
+      JobOptions alone = o;
+      alone.accumulation = 4;
+      return alone;
+    }());
+    EXPECT_EQ(test::result_of(folder_.path(), way), whole.back()) << way;
+    EXPECT_EQ(CheckpointReader(folder_.path() / way / "step-6").state().more.at("bf16_products"), way);
+  }
+  if (ways.size() < 2) return;
+  EXPECT_NE(whole[0].losses, whole[1].losses);
+  JobOptions o = options();
+  o.dtype = "bf16";
+  o.steps = 6;
+  o.more = {"bf16_products: native"};
+  EXPECT_EQ(run_until(3, 2, "turned", o), RunEnd::interrupted);
+  o.more = {"bf16_products: widened"};
+  run_on_threads(2, folder_.path(), "turned", o);
+  EXPECT_NE(test::result_of(folder_.path(), "turned"), whole[1]);
+  EXPECT_EQ(CheckpointReader(folder_.path() / "turned" / "step-6").state().more.at("bf16_products"), "widened");
+}
 
 /// Bytes that this process has read with read() and its like since it began.
 std::uint64_t bytes_read() {
@@ -157,7 +194,7 @@ TEST_F(Resume, AnEvaluationThatIsCutOffIsDoneFirst) {
   EXPECT_TRUE(std::filesystem::exists(run / "step-5"));
   EXPECT_EQ(evaluations_of(run).size(), 1U) << "that before the first step alone";
   EXPECT_EQ(read_metrics(run / "trainer_log.jsonl").back().step, 5);
-  EXPECT_TRUE(says(run / "report.html", "interrupted at step 5: the checkpoint is saved"));
+  EXPECT_TRUE(says(run / "report.html", "interrupted at step 5 of 10: the checkpoint is saved"));
   EXPECT_EQ(during(1, 10), RunEnd::interrupted) << "the last step is done, and not the evaluation after it";
   EXPECT_EQ(evaluations_of(run).size(), 2U);
   EXPECT_EQ(run_on_threads(2, folder_.path(), "cut", o), RunEnd::finished);
@@ -169,6 +206,39 @@ TEST_F(Resume, AnEvaluationThatIsCutOffIsDoneFirst) {
   EXPECT_EQ(one.best_eval_loss, other.best_eval_loss);
   EXPECT_EQ(one.more, other.more);
   EXPECT_FALSE(says(run / "report.html", "interrupted at step"));
+}
+
+TEST_F(Resume, TheBestHeldOutLossIsKeptAndNotTheLast) {
+  JobOptions o = options();
+  o.more = {"val_size: 5", "eval_steps: 2"};
+  run_on_threads(1, folder_.path(), "run", o);
+  const auto found = evaluations_of(folder_.path() / "run");
+  const auto best =
+      std::min_element(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  ASSERT_LT(best->second, found.back().second) << "rows are few: in thirty steps they are learned by heart";
+  EXPECT_EQ(CheckpointReader(folder_.path() / "run" / "step-30").state().best_eval_loss, best->second);
+}
+
+/// A run that is taken in pieces is the run in one piece: its schedule and its end do not know of them.
+TEST_F(Resume, StopsWhereItIsAskedToAndGoesOn) {
+  JobOptions o = options();
+  o.steps = 9;
+  run_on_threads(2, folder_.path(), "whole", o);
+  const auto until = [&](std::int64_t step) {
+    return run_on_threads(2, folder_.path(), "pieces", o, [&](RunContext& context) { context.until = step; });
+  };
+  const Path run = folder_.path() / "pieces";
+  EXPECT_EQ(until(3), RunEnd::paused);
+  EXPECT_TRUE(says(run / "report.html", "stopped as asked at step 3 of 9: the checkpoint is saved"));
+  EXPECT_EQ(checkpoints(run).size(), 1U);
+  EXPECT_EQ(until(2), RunEnd::paused);
+  EXPECT_EQ(until(3), RunEnd::paused);
+  EXPECT_EQ(CheckpointReader(run / "step-3").state().step, 3);
+  EXPECT_EQ(checkpoints(run).size(), 1U) << "nothing was trained";
+  EXPECT_EQ(until(7), RunEnd::paused);
+  EXPECT_EQ(until(9), RunEnd::finished);
+  EXPECT_EQ(until(4), RunEnd::finished);
+  EXPECT_EQ(test::result_of(folder_.path(), "pieces"), test::result_of(folder_.path(), "whole"));
 }
 
 /// Asked before the first step, a start ends without one and says what there is.

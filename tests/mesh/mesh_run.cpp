@@ -67,6 +67,11 @@ double relative_error(const std::vector<float>& a, const std::vector<float>& b) 
   return std::sqrt(size == 0 ? difference : difference / size);
 }
 
+/// Native ones are what a run on such a processor makes.
+Bf16Products products_here() {
+  return has_native_bf16_products() ? Bf16Products::native : Bf16Products::widened;
+}
+
 }  // namespace
 
 std::string MeshRun::text() const {
@@ -186,7 +191,7 @@ StepOptions step_options(const MeshRun& run) {
 }
 
 MeshModel::MeshModel(const MeshRun& run, Communicator& world)
-    : backend(make_cpu_backend({.threads = run.threads})),
+    : backend(make_cpu_backend({.threads = run.threads, .bf16_products = products_here()})),
       config(config_of(run.family)),
       mesh(world, run.mesh),
       model(config, run.smoothing, Init::normal, {.tensor = run.mesh.tensor, .context = run.mesh.context}),

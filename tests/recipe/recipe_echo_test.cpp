@@ -29,7 +29,8 @@ std::vector<std::string> samples() {
       "0.1234567891\n"
       "num_train_epochs: 1.5\nmax_steps: 40\nweight_decay: 0.3\nadam_beta1: 0.7\nadam_beta2: 0.8\nadam_epsilon: 1e-5\n"
       "label_smoothing_factor: 0.1\nmax_grad_norm: 2\ndtype: f32\nseed: 1\nzero_stage: 2\ndata_shard_size: 2\n"
-      "sum_order: fast\ntensor_parallel_size: 2\npipeline_parallel_size: 3\ncontext_parallel_size: 2\n"
+      "sum_order: fast\nbf16_products: widened\ntensor_parallel_size: 2\npipeline_parallel_size: "
+      "3\ncontext_parallel_size: 2\n"
       "pipeline_schedule: interleaved\npipeline_chunks: 3\n"
       "logging_steps: 1\nsave_steps: 2\nsave_every_minutes: 0.5\nsave_total_limit: 4\nsave_only_model: true\n"
       "plot_loss: false\neval_steps: 5\ndomain_qa: {path: qa.jsonl, max_new_tokens: 3}\n";
@@ -118,6 +119,7 @@ TEST(Continuing, WhatMayDiffer) {
   const std::set<std::string> free = {"threads_per_rank",
                                       "zero_stage",
                                       "gradient_accumulation_steps",
+                                      "bf16_products",
                                       "gradient_checkpointing",
                                       "logging_steps",
                                       "save_steps",
