@@ -1,9 +1,12 @@
 #include "launch/export_hf.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -146,20 +149,29 @@ void write_account(const OpenedModel& model, const Path& folder, const ExportRep
   write_file(folder / "hearth_export.json", account.dump(2) + "\n");
 }
 
-/// A folder beside the target that goes away unless it was renamed.
+/// A hidden folder beside the target that goes away unless it was renamed. It has one name, and the kernel's lock while somebody writes into
+/// it: so what an export that was killed left there is known to be nobody's, and is taken away by the next.
 class Aside {
  public:
-  Aside(const Path& to, Path folder) : to_(to) {
+  Aside(const Path& to, const Path& folder) : to_(to), folder_(folder) {
     if (std::filesystem::exists(to) && !(std::filesystem::is_directory(to) && std::filesystem::is_empty(to))) {
       fail(Kind::usage, "{} holds something already; name a new folder", to.string());
     }
     make_folder(folder.parent_path());
     make_folder(folder);
-    folder_ = std::move(folder);
+    descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor_ < 0) fail(Kind::machine, "cannot write to {}: {}", folder.string(), std::strerror(errno));
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(descriptor_);
+      fail(Kind::machine, "another export is writing {}; wait for it, or name another folder", to.string());
+    }
+    mine_ = true;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) std::filesystem::remove_all(entry.path());
   }
   ~Aside() {
     std::error_code ignored;
-    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+    if (mine_) std::filesystem::remove_all(folder_, ignored);
+    ::close(descriptor_);
   }
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
@@ -169,12 +181,14 @@ class Aside {
     std::error_code ignored;
     std::filesystem::remove(to_, ignored);  // an empty folder
     rename_durably(folder_, to_);
-    folder_.clear();
+    mine_ = false;
   }
 
  private:
   Path to_;
   Path folder_;
+  int descriptor_ = -1;
+  bool mine_ = false;
 };
 
 }  // namespace
@@ -191,9 +205,8 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
   LoadOptions load = options.load;
   World world(environment, load.threads.value_or(default_threads(environment)));
   const Together together = together_of(world.all());
-  const auto pid = together.from_first(::getpid());
   const Path target = plain(std::filesystem::absolute(to).lexically_normal());
-  const Path folder = target.parent_path() / fmt::format(".{}.{}.tmp", target.filename().string(), pid);
+  const Path folder = target.parent_path() / fmt::format(".{}.export", target.filename().string());
   std::optional<Aside> aside;
   ExportReport report;
   OpenedModel opened = open_model(model_or_run, world);

@@ -83,6 +83,10 @@ void place_prompt(const Options& options, const OpenedModel& model, Request& req
     fail(Kind::usage, "the prompt has {} tokens and the model reads at most {}", request.prompt.size(),
          model.config().max_positions);
   }
+  if (room < request.most && options.given("max-new-tokens")) {
+    fmt::print(stderr, "note: this model reads at most {} tokens and the prompt has {}: at most {} follow\n",
+               model.config().max_positions, request.prompt.size(), room);
+  }
   request.most = std::min(request.most, room);
 }
 

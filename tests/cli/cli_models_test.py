@@ -1,8 +1,10 @@
 """Models that are there: probe, generate, eval, export, tokenize, inspect."""
 
 import array
+import fcntl
 import json
 import math
+import os
 import shutil
 
 import cli_support as cli
@@ -91,6 +93,11 @@ class Generate(cli.CliTest):
         out = self.good("generate", cli.data / "golden/models/qwen3", "--ids", "1,2,3", "-n", 4).out
         self.assertRegex(out, r"^\d+(,\d+){0,3}\n$")
 
+    def test_the_model_s_limit_is_said(self):
+        answer = self.good("generate", cli.stories, "--ids", ",".join(["5"] * 508), "-n", 600, "--json")
+        self.assertLessEqual(len(json.loads(answer.out)["ids"]), 4)
+        self.assertIn("note: this model reads at most 512 tokens and the prompt has 508: at most 4 follow", answer.err)
+
     def test_runs_on_one_rank(self):
         answer = self.run_hearth("generate", cli.stories, "--prompt", "a", ranks=2)
         self.assertEqual(answer.code, 2, answer)
@@ -156,6 +163,22 @@ class Export(cli.CliTest):
         self.refused(2, "--to gguf", "export", cli.stories, "--to", "gguf", "--output", "new")
         self.refused(2, "--dtype int8: f32, bf16 or f16", "export", cli.stories, "--output", "new", "--dtype", "int8")
         self.refused(2, "export needs --output", "export", cli.stories)
+
+    def test_what_a_killed_export_left_goes_away(self):
+        left = self.folder / ".new.export"
+        left.mkdir()
+        (left / "model.safetensors").write_bytes(b"half of it")
+        (left / "more.json").write_bytes(b"{")
+        holder = os.open(left, os.O_RDONLY)
+        self.addCleanup(os.close, holder)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        before = cli.tree_of(self.folder)
+        self.refused(4, ["another export is writing", "new", "wait for it"], "export", cli.stories, "--output", "new")
+        self.assertEqual(cli.tree_of(self.folder), before)
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        self.good("export", cli.stories, "--output", "new")
+        self.assertFalse(left.exists())
+        self.assertNotIn("more.json", os.listdir(self.folder / "new"))
 
     def test_in_shards(self):
         self.good("export", cli.stories, "--output", "many", "--shard-bytes", "100000")
