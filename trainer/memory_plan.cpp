@@ -119,18 +119,26 @@ MemoryPlan plan_memory(const PlannedModel& model, const PlannedLayout& layout, i
 }
 
 std::vector<MemoryPlan::Row> MemoryPlan::rows() const {
-  return {{"weights", weights},        {"master weights", master},        {"moments", moments},
-          {"gradients", gradients},    {"gathered blocks", gathered},     {"inputs of blocks", inputs},
-          {"kept for backward", kept}, {"recomputed blocks", recomputed}, {"logits", logits},
-          {"scratch", scratch},        {"workspace of ops", workspace},   {"batch", batch},
-          {"gradient norm", norm}};
+  return {{"weights", weights},
+          {"master weights", master},
+          {"moments", moments},
+          {"gradients", gradients},
+          {"gathered blocks", gathered},
+          {"inputs of blocks", inputs},
+          {"kept for backward", kept},
+          {"recomputed blocks", recomputed},
+          {"logits", logits},
+          {"scratch", scratch},
+          {"workspace of ops", workspace},
+          {"batch", batch},
+          {"communication", communication}};
 }
 
 MemoryPlan& MemoryPlan::operator+=(const MemoryPlan& more) {
   for (const auto part :
        {&MemoryPlan::weights, &MemoryPlan::master, &MemoryPlan::moments, &MemoryPlan::gradients, &MemoryPlan::gathered,
         &MemoryPlan::inputs, &MemoryPlan::kept, &MemoryPlan::recomputed, &MemoryPlan::logits, &MemoryPlan::scratch,
-        &MemoryPlan::workspace, &MemoryPlan::batch, &MemoryPlan::norm}) {
+        &MemoryPlan::workspace, &MemoryPlan::batch, &MemoryPlan::communication}) {
     this->*part += more.*part;
   }
   return *this;

@@ -54,7 +54,8 @@ struct MemoryPlan {
   std::size_t scratch = 0;     // of blocks, beyond the logits, whose place they share
   std::size_t workspace = 0;   // of ops
   std::size_t batch = 0;       // tokens, ranges, rotary tables, losses of all microbatches under way
-  std::size_t norm = 0;        // chunk sums of gradients, for the norm
+  /// Chunk sums of gradients, which all ranks exchange for the norm. Other messages lie where what they carry is counted.
+  std::size_t communication = 0;
 
   std::size_t total() const;
   MemoryPlan& operator+=(const MemoryPlan& more);

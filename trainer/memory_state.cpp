@@ -124,10 +124,10 @@ void add_state(const PlannedModel& model, const PlannedLayout& layout, int stage
     plan.gathered = pool.taken();
   }
   if (!layout.trainable) return;
-  plan.norm = Memory::room(chunks * sizeof(double)) +
-              Memory::room(chunks * sizeof(double) * static_cast<std::size_t>(layout.sums())) +
-              Memory::room(static_cast<std::size_t>(model.blocks()) * sizeof(double)) +
-              Memory::room(2 * sizeof(double)) + Memory::room(2 * sizeof(float));
+  plan.communication = Memory::room(chunks * sizeof(double)) +
+                       Memory::room(chunks * sizeof(double) * static_cast<std::size_t>(layout.sums())) +
+                       Memory::room(static_cast<std::size_t>(model.blocks()) * sizeof(double)) +
+                       Memory::room(2 * sizeof(double)) + Memory::room(2 * sizeof(float));
 }
 
 }  // namespace hearth
