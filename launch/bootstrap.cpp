@@ -42,12 +42,45 @@ Isa widest_allowed() {
   return Isa::best;
 }
 
+struct Process {
+  std::string name;
+  pid_t parent = 0;
+};
+
+Process process_of(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);  // 12 (mpirun) S 11 ...: the name may hold anything, parentheses too
+  const std::size_t open = line.find('(');
+  const std::size_t close = line.rfind(')');
+  Process process;
+  if (open == std::string::npos || close == std::string::npos || close + 4 >= line.size()) return process;
+  process.name = line.substr(open + 1, close - open - 1);
+  process.parent = static_cast<pid_t>(std::strtol(line.c_str() + close + 4, nullptr, 10));
+  return process;
+}
+
+/// The launcher's process: the parent, or where scripts stand between, the ancestor that bears a launcher's name.
+pid_t launcher() {
+  const pid_t parent = ::getppid();
+  pid_t pid = parent;
+  for (int generation = 0; pid > 1 && generation < 8; ++generation) {
+    const Process process = process_of(pid);
+    for (const std::string_view name :
+         {"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted", "slurmstepd", "srun"}) {
+      if (process.name.starts_with(name)) return pid;
+    }
+    pid = process.parent;
+  }
+  return parent;
+}
+
 /// The cores that this job may use on this host: under a launcher those of the launcher itself, because it binds each rank to
 /// one core by default, even a single rank.
 std::vector<std::size_t> allowed_cores(bool under_launcher) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(under_launcher ? ::getppid() : 0, sizeof set, &set) != 0) return {};
+  if (sched_getaffinity(under_launcher ? launcher() : 0, sizeof set, &set) != 0) return {};
   std::vector<std::size_t> cores;
   for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
     if (CPU_ISSET(core, &set)) cores.push_back(core);
@@ -77,7 +110,7 @@ int cores_of_host(bool under_launcher) {
 /// Whether the launcher (mpirun) writes to a terminal: under it, a rank's own isatty answers for a pipe or
 /// pseudo-terminal.
 bool launcher_writes_to_terminal() {
-  const std::string path = fmt::format("/proc/{}/fd/1", ::getppid());
+  const std::string path = fmt::format("/proc/{}/fd/1", launcher());
   char target[256];
   const ssize_t length = ::readlink(path.c_str(), target, sizeof target - 1);
   if (length <= 0) return false;

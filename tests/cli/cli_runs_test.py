@@ -221,6 +221,15 @@ class Train(RunTest):
         # Into a file there is no bar, whatever a rank's own terminal says.
         self.assertNotIn("\r", self.good("train", recipe, "--set", "output_dir=ranks", ranks=2).out)
 
+    def test_no_bar_is_drawn_into_a_file_through_a_script(self):
+        """mpirun gives what it starts a terminal of its own to write to; the launcher's output counts, not the script's."""
+        script = self.write("start.sh", f"#!/bin/bash\n{cli.hearth} train recipe.yaml\ntrue\n")
+        script.chmod(0o755)
+        self.recipe()
+        answer = self.good(ranks=2, program=script)
+        self.assertNotIn("\x1b", answer.out, answer)
+        self.assertRegex(answer.out, r"(?m)^step 4/4  loss", answer)
+
 
 class Interrupted(RunTest):
     def test_a_signal_commits_and_the_same_command_goes_on(self):
