@@ -6,6 +6,7 @@
 
 #include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
+#include "trainer/recipe_check.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/recipe_step.h"
 #include "trainer/report.h"
@@ -411,7 +412,12 @@ void Job::finish() {
 }  // namespace
 
 RunEnd train(const Recipe& recipe, const RunContext& context) {
-  mesh_shape(recipe, context.world.size());  // refuses before anything is touched
+  // What these refuse they refuse before anything is touched.
+  all_or_none(together_of(context.world), [&] {
+    const MeshShape shape = mesh_shape(recipe, context.world.size());
+    check_chunks(recipe);
+    if (context.world.rank() == 0) check_first_start(recipe, shape);
+  });
   Job job(recipe, context);
   return job.run();
 }

@@ -57,6 +57,7 @@ TEST(RecipeMesh, AModelThatCannotBeCutIsRefusedWithTheNearestSizes) {
   EXPECT_NO_THROW(check_model(config, {.pipe = 7}));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 8}); }), HasSubstr("use at most 7 stages"));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 4}, 2); }), HasSubstr("use at most 3 stages"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 2}, 7); }), testing::EndsWith("use at most 1 stage"));
 }
 
 TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
@@ -65,6 +66,13 @@ TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
   EXPECT_NO_THROW(check_schedule(recipe, {.pipe = 2, .data = 2}, 8));
   EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
               HasSubstr("pipeline_schedule: interleaved with 3 microbatches on 2 stages"));
+  EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
+              HasSubstr("2 or 4 would (on each of 2 data ranks, of 6 together)"));
+  EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2}, 1); }), HasSubstr("1 microbatch on 2 stages"));
+  const Recipe one = read(least + "pipeline_parallel_size: 2\npipeline_schedule: interleaved\npipeline_chunks: 1\n");
+  const std::string why = refusal_of([&] { check_chunks(one); });
+  EXPECT_THAT(why, HasSubstr("interleaved with 1 chunk a stage"));
+  EXPECT_EQ(refusal_of([&] { check_schedule(one, {.pipe = 2, .data = 2}, 3); }), why) << "no word of microbatches";
   EXPECT_EQ(chunks_of(read(least)), 1);
   const std::string three = least + "pipeline_schedule: interleaved\npipeline_chunks: 3\n";
   EXPECT_EQ(chunks_of(read(three + "pipeline_parallel_size: 2\n")), 3);
