@@ -12,9 +12,10 @@ namespace {
 
 std::vector<int> divisors(int n) {
   std::vector<int> all;
-  for (int d = 1; d <= n; ++d) {
+  for (int d = 1; d <= n / 2; ++d) {
     if (n % d == 0) all.push_back(d);
   }
+  all.push_back(n);
   return all;
 }
 
@@ -26,11 +27,11 @@ std::string largest_row(const MemoryPlan& plan) {
   return fmt::format("most of it {} ({})", most->name, bytes_text(static_cast<double>(most->bytes)));
 }
 
-/// "141.3 GiB of 141.2 GiB": with as many digits as tell them apart.
+/// "141.34 GiB of 141.26 GiB": with as many digits as tell them apart.
 std::string unlike_text(double needed, double there) {
-  if (bytes_text(needed) != bytes_text(there)) return fmt::format("{} of {}", bytes_text(needed), bytes_text(there));
+  if (bytes_text(needed) != bytes_text(there)) return fmt::format("{} of {}", bytes_text(needed), device_text(there));
   constexpr double gibi = 1073741824.0;
-  for (int digits = 1; digits <= 6; ++digits) {
+  for (int digits = 2; digits <= 6; ++digits) {
     const std::string some = fmt::format("{:.{}f}", needed / gibi, digits);
     const std::string all = fmt::format("{:.{}f}", there / gibi, digits);
     if (some != all) return fmt::format("{} GiB of {} GiB", some, all);

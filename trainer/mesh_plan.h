@@ -16,6 +16,9 @@
 
 namespace hearth {
 
+/// More are not planned: every mesh of the most that are takes some seconds for a model of 80 layers.
+constexpr int most_planned_ranks = 65536;
+
 /// What is trained, and what of its layout is settled. Nothing: whichever is fastest and fits.
 struct PlanRequest {
   Dtype compute = Dtype::bf16;
