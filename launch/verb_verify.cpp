@@ -44,8 +44,10 @@ int verb_verify(const Words& words, Environment& environment) {
   all_or_none(together, [&] { config = config_of(recipe); });
   const std::optional<Bf16Products> products =
       recipe.train.dtype == Dtype::bf16 ? std::nullopt : std::optional(Bf16Products::widened);
-  const VerifyReport report =
-      verify(recipe, config, world.all(), [&] { return make_device(environment, world, threads, products).backend; });
+  const VerifyReport report = verify(recipe, config, world.all(), [&] {
+    ChosenDevice device = make_device(environment, world, threads, products);
+    return VerifyDevice(std::move(device.backend), std::move(device.kind));
+  });
   if (world.first()) std::fputs(verify_text(report, name).c_str(), stdout);
   all_or_none(together, [&] {
     if (world.first() && !report_file.empty()) write_file(report_file, verify_json(report, name));
