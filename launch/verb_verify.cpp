@@ -40,6 +40,9 @@ int verb_verify(const Words& words, Environment& environment) {
   World world(environment, threads);
   const Together together = together_of(world.all());
   agree(world.all(), resolved_yaml(recipe), "were given different recipes: the file is not the same on their hosts");
+  if (world.first()) {
+    for (const std::string& note : recipe.notes) fmt::print(stderr, "note: {}\n", note);
+  }
   ModelConfig config;
   all_or_none(together, [&] { config = config_of(recipe); });
   const std::optional<Bf16Products> products =

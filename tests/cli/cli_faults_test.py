@@ -249,6 +249,19 @@ class Schedules(FaultTest):
                   "global_batch_size=6", ranks=4)
         self.good("recipe", "check", self.made, *sets, "--set", "global_batch_size=3")  # 3 data ranks make 1 of it
 
+    def test_keys_without_effect_are_noted(self):
+        sets = cli.settings({"pipeline_schedule": "zero_bubble", "pipeline_chunks": 3, "zero_stage": 0,
+                             "data_shard_size": 2, "max_steps": 1})
+        for words, ranks in ((["recipe", "check"], 0), (["train"], 2), (["verify"], 2)):
+            answer = self.good(*words, self.made, *sets, ranks=ranks)
+            for key, why in [("pipeline_schedule", "one stage has nothing to schedule"),
+                             ("pipeline_chunks", "one stage has nothing to schedule"),
+                             ("data_shard_size: 2", "zero_stage: 0, which cuts nothing")]:
+                lines = [line for line in answer.text.splitlines() if line.startswith(f"note: {key} has no effect")]
+                self.assertEqual([why in line for line in lines], [True], answer)
+        for words in (["recipe", "check"], ["verify"]):
+            self.assertNotIn("has no effect", self.good(*words, self.made).text)
+
     def test_a_run_that_goes_on_has_the_microbatches_that_it_began_with(self):
         keys = {"global_batch_size": None, "gradient_accumulation_steps": 1}
         recipe = self.recipe(**keys, max_steps=1, save_steps=1)

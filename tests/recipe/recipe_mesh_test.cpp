@@ -80,5 +80,20 @@ TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
   EXPECT_EQ(schedule_kind(read(three)), PipelineSchedule::one_f_one_b);
 }
 
+TEST(RecipeMesh, KeysWithoutEffectAreNoted) {
+  const auto notes = [](const std::string& keys) { return read(least + keys).notes; };
+  const std::string idle = "has no effect with pipeline_parallel_size: 1, as one stage has nothing to schedule";
+  EXPECT_THAT(notes("pipeline_schedule: interleaved\n"), testing::ElementsAre("pipeline_schedule " + idle));
+  EXPECT_THAT(notes("pipeline_chunks: 2\n"), testing::ElementsAre("pipeline_chunks " + idle));
+  EXPECT_THAT(
+      notes("zero_stage: 0\ndata_shard_size: 2\n"),
+      testing::ElementsAre("data_shard_size: 2 has no effect with zero_stage: 0, which cuts nothing into shards"));
+  for (const char* keys : {"", "pipeline_schedule: 1f1b\npipeline_chunks: 1\n", "zero_stage: 0\n",
+                           "data_shard_size: 2\n", "zero_stage: 1\ndata_shard_size: 2\n",
+                           "pipeline_schedule: interleaved\npipeline_chunks: 2\npipeline_parallel_size: 2\n"}) {
+    EXPECT_THAT(notes(keys), testing::IsEmpty()) << keys;
+  }
+}
+
 }  // namespace
 }  // namespace hearth
