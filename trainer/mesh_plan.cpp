@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "trainer/memory_parts.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
@@ -51,7 +52,11 @@ struct Planner::Cut {
 };
 
 Planner::Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory)
-    : config_(config), request_(request), machine_(machine), memory_(memory) {
+    : config_(config),
+      request_(request),
+      machine_(machine),
+      memory_(memory),
+      flights_(std::make_unique<FlightTable>()) {
   if (machine.device == Machine::Device::cpu)
     backend_ = make_cpu_backend({.threads = request.threads, .isa = request.isa});
 }
@@ -98,9 +103,9 @@ std::string Planner::refusal(const MeshShape& mesh) const {
   }
   if (request_.rounds && *request_.rounds * mesh.data != request_.microbatches()) {
     return fmt::format(
-        "gradient_accumulation_steps: {}: on {} data ranks a step has {} microbatches then, and {} by "
-        "global_batch_size; leave one of them out",
-        *request_.rounds, mesh.data, *request_.rounds * mesh.data, request_.microbatches());
+        "gradient_accumulation_steps: {}: on {} a step has {} then, and {} by global_batch_size; leave one of them out",
+        *request_.rounds, counted(mesh.data, "data rank"), counted(*request_.rounds * mesh.data, "microbatch"),
+        request_.microbatches());
   }
   return "";
 }
@@ -181,7 +186,7 @@ Planner::Choices Planner::choices(const MeshShape& mesh) const {
 std::vector<MemoryPlan> Planner::microbatch_memories(const PlannedLayout& layout) {
   std::vector<MemoryPlan> all;
   for (int stage = 0; stage < layout.mesh.pipe; ++stage) {
-    all.push_back(microbatch_memory(model(layout.mesh), layout, stage));
+    all.push_back(microbatch_memory(model(layout.mesh), layout, stage, *flights_));
     all.back().workspace = workspace(layout, stage);
   }
   return all;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "base/counted.h"
 #include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/recipe_check.h"
@@ -258,8 +259,9 @@ void Job::one_step(std::int64_t step) {
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
   if (step == begun_ && result.spare > 0) {
-    note(fmt::format("note: {} microbatches a step on {} data ranks leave {} places of the last round empty",
-                     result.microbatches, mesh_.shape().data, result.spare));
+    note(fmt::format("note: {} a step on {} data ranks {} {} of the last round empty",
+                     counted(result.microbatches, "microbatch"), mesh_.shape().data,
+                     result.microbatches == 1 ? "leaves" : "leave", counted(result.spare, "place")));
   }
   state_.step = step + 1;
   state_.row += static_cast<std::int64_t>(chosen.size());

@@ -193,8 +193,7 @@ class Configs(cli.CliTest):
             {"pipeline_parallel_size": 1048576, "tensor_parallel_size": 4096}))
 
     def test_the_most_ranks_are_quick(self):
-        """Of the numbers up to the bound 55440 has the most divisors, so the most meshes: ones that the time of a test shows
-        were they each to cost what a hundred ranks cost."""
+        """Of the numbers up to the bound 55440 has the most meshes."""
         deep = self.write("deep/config.json", json.dumps({**LLAMA_8B, "num_hidden_layers": 80}))
         begun = time.monotonic()
         answer = self.good("plan", deep, "--ranks", "55440")
