@@ -1,5 +1,7 @@
 #include "trainer/recipe_check.h"
 
+#include <filesystem>
+
 #include "trainer/checkpoint.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/run_data.h"
@@ -22,7 +24,10 @@ MeshShape shape_without_ranks(const Recipe& recipe) {
 /// Whether a step's microbatches are the recipe's, not those of a checkpoint that the run goes on from.
 bool begins(const Recipe& recipe) {
   const std::string& from = recipe.output.resume_from_checkpoint;
-  return (from == "auto" || from == "none") && checkpoints(recipe.output.output_dir).empty();
+  if (from != "auto" && from != "none") return false;
+  std::error_code ignored;  // what is no folder is refused by check_start
+  const Path folder = recipe.output.output_dir;
+  return !std::filesystem::is_directory(folder, ignored) || checkpoints(folder).empty();
 }
 
 /// As far as the recipe says how many microbatches a data rank has, or that there are too few for any number of ranks.
