@@ -52,11 +52,7 @@ struct Planner::Cut {
 };
 
 Planner::Planner(const ModelConfig& config, const PlanRequest& request, const Machine& machine, double memory)
-    : config_(config),
-      request_(request),
-      machine_(machine),
-      memory_(memory),
-      flights_(std::make_unique<FlightTable>()) {
+    : config_(config), request_(request), machine_(machine), memory_(memory) {
   if (machine.device == Machine::Device::cpu)
     backend_ = make_cpu_backend({.threads = request.threads, .isa = request.isa});
 }
@@ -186,7 +182,7 @@ Planner::Choices Planner::choices(const MeshShape& mesh) const {
 std::vector<MemoryPlan> Planner::microbatch_memories(const PlannedLayout& layout) {
   std::vector<MemoryPlan> all;
   for (int stage = 0; stage < layout.mesh.pipe; ++stage) {
-    all.push_back(microbatch_memory(model(layout.mesh), layout, stage, *flights_));
+    all.push_back(microbatch_memory(model(layout.mesh), layout, stage, flights_));
     all.back().workspace = workspace(layout, stage);
   }
   return all;

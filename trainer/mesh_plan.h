@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "trainer/machine.h"
+#include "trainer/memory_parts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan_time.h"
 #include "trainer/plan_traffic.h"
@@ -51,8 +52,6 @@ struct MeshPlan {
   double idle = 0;                 // the schedule's own bubble
   StepTime time;                   // only when it does
 };
-
-class FlightTable;
 
 class Planner {
  public:
@@ -98,7 +97,7 @@ class Planner {
   double memory_;
   std::unique_ptr<Backend> backend_;                            // of a CPU, to be asked for its workspace
   std::map<std::pair<int, int>, std::unique_ptr<Cut>> models_;  // by tensor and context
-  std::unique_ptr<FlightTable> flights_;
+  FlightTable flights_;
   std::map<std::tuple<int, int, int>, std::size_t> workspaces_;
   std::map<int, std::vector<Interval>> stages_;  // by their number
 };
