@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "data/select.h"
 #include "data/store_files.h"
@@ -181,10 +182,6 @@ void refuse_wrapping(const Loaded& loaded, const DataOptions& options) {
          "choose packing: bfd or none",
          file.path.string(), name_of(file.format));
   }
-}
-
-std::string counted(std::int64_t number, const char* what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
 /// What was looked for, and what was there: a line for each dataset.

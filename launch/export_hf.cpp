@@ -204,6 +204,7 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
                        Environment& environment) {
   LoadOptions load = options.load;
   World world(environment, load.threads.value_or(default_threads(environment)));
+  check_mesh(load, world);
   const Together together = together_of(world.all());
   const Path target = plain(std::filesystem::absolute(to).lexically_normal());
   const Path folder = target.parent_path() / fmt::format(".{}.export", target.filename().string());

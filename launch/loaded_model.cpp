@@ -17,21 +17,28 @@ Dtype compute_of(const OpenedModel& opened, const std::optional<Dtype>& wish) {
   return dtype == Dtype::f16 ? Dtype::f32 : dtype;  // halves are stored, never computed in: f32 holds each exactly
 }
 
-int chunks_of(const LoadOptions& options) {
-  if (options.mesh.pipe == 1) return 1;  // nothing to schedule, as in train
-  return options.chunks > 0 ? options.chunks : options.schedule == PipelineSchedule::interleaved ? 2 : 1;
+Recipe::PipelineSchedule in_recipe(PipelineSchedule schedule) {
+  switch (schedule) {
+    case PipelineSchedule::one_f_one_b:
+      return Recipe::PipelineSchedule::one_forward_one_backward;
+    case PipelineSchedule::interleaved:
+      return Recipe::PipelineSchedule::interleaved;
+    case PipelineSchedule::zero_bubble:
+      break;
+  }
+  return Recipe::PipelineSchedule::zero_bubble;
 }
 
-/// The mesh, if there are the ranks for it and the model can be cut so.
-MeshShape shape_of(const LoadOptions& options, const ModelConfig& config, int ranks) {
+/// As much of one as says what mesh is wished: its rules are those of training.
+Recipe recipe_of(const LoadOptions& options) {
   Recipe recipe;
   recipe.parallel.tensor_parallel_size = options.mesh.tensor;
   recipe.parallel.pipeline_parallel_size = options.mesh.pipe;
   recipe.parallel.context_parallel_size = options.mesh.context;
   if (options.mesh.shard > 0) recipe.parallel.data_shard_size = options.mesh.shard;
-  const MeshShape shape = mesh_shape(recipe, ranks);
-  check_model(config, shape, chunks_of(options));
-  return shape;
+  recipe.parallel.pipeline_schedule = in_recipe(options.schedule);
+  if (options.chunks > 0) recipe.parallel.pipeline_chunks = options.chunks;
+  return recipe;
 }
 
 PlacedOptions placed(const LoadOptions& options, const OpenedModel& opened, Dtype compute) {
@@ -40,8 +47,8 @@ PlacedOptions placed(const LoadOptions& options, const OpenedModel& opened, Dtyp
   placed.zero_stage = options.zero_stage;
   placed.trainable = options.trainable;
   placed.recompute = options.recompute;
-  placed.schedule = options.mesh.pipe == 1 ? PipelineSchedule::one_f_one_b : options.schedule;
-  placed.chunks = chunks_of(options);
+  placed.schedule = schedule_kind(recipe_of(options));
+  placed.chunks = chunks_of(recipe_of(options));
   placed.capacity =
       options.capacity > 0 ? options.capacity : std::min<std::int64_t>(2048, opened.config().max_positions);
   return placed;
@@ -59,7 +66,7 @@ LoadedModel::LoadedModel(OpenedModel model, const LoadOptions& options, const En
       device(make_device(environment, world, options.threads.value_or(default_threads(environment)),
                          compute == Dtype::bf16 ? options.products : std::optional(Bf16Products::widened))),
       backend(device.backend.get()),
-      mesh(world.all(), shape_of(options, opened.config(), world.size())),
+      mesh(world.all(), mesh_shape(recipe_of(options), opened.config(), world.size())),
       transformer(opened.config(), options.label_smoothing, Init::normal,
                   {.tensor = mesh.shape().tensor, .context = mesh.shape().context}),
       on(transformer, mesh, placed(options, opened, compute), backend->ops(), backend->memory()) {
@@ -126,6 +133,17 @@ void apply_setting(const std::string& word, LoadOptions& load) {
   } else {
     fail(Kind::usage, "--set {}: not understood.\n{}", word, settings_text);
   }
+}
+
+void check_mesh(const LoadOptions& options, World& world) {
+  const Recipe recipe = recipe_of(options);
+  mesh_shape(recipe, world.size());
+  check_chunks(recipe);
+}
+
+void check_microbatches(const LoadOptions& options, World& world, std::int64_t microbatches) {
+  const Recipe recipe = recipe_of(options);
+  check_schedule(recipe, mesh_shape(recipe, world.size()), microbatches);
 }
 
 OpenedModel open_model(const Path& model_or_run, World& world) {

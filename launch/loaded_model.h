@@ -35,9 +35,15 @@ constexpr const char* settings_text =
     "tensor_parallel_size, pipeline_parallel_size, context_parallel_size, data_shard_size,\n"
     "pipeline_schedule, pipeline_chunks.";
 
+/// Whether the ranks and the stages suit what is asked for, before a model is opened; as a recipe is held to it. Throws
+/// Kind::usage on every rank.
+void check_mesh(const LoadOptions& options, World& world);
+/// Whether as many microbatches with gradients suit the schedule. Throws Kind::usage on every rank.
+void check_microbatches(const LoadOptions& options, World& world, std::int64_t microbatches);
+
 class LoadedModel {
  public:
-  /// Places and fills the model over all ranks of `world`.
+  /// Places and fills the model over all ranks of `world`. REQUIRES: check_mesh.
   LoadedModel(OpenedModel model, const LoadOptions& options, const Environment& environment, World& world);
   /// Opens it first.
   LoadedModel(const Path& model_or_run, const LoadOptions& options, const Environment& environment, World& world);

@@ -102,6 +102,7 @@ int verb_eval(const Words& words, Environment& environment) {
     if (load.capacity < 2) fail(Kind::usage, "--cutoff-len {}: at least 2", load.capacity);
   }
   World world(environment, load.threads.value_or(default_threads(environment)));
+  check_mesh(load, world);
   LoadedModel model(options.text("MODEL_OR_RUN"), load, environment, world);
   const std::int64_t longest = model.opened.config().max_positions;
   const std::int64_t cutoff = load.capacity > 0 ? load.capacity : std::min<std::int64_t>(2048, longest);

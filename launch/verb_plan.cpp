@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "base/counted.h"
 #include "launch/options.h"
 #include "launch/places.h"
 #include "launch/version.h"
@@ -98,20 +101,38 @@ Recipe recipe_of(const Path& path, const Words& sets) {
   return parse_recipe(text, path.string(), sets, RecipeFiles::unchecked);
 }
 
-/// A whole positive number.
+/// A whole positive number, of ranks that are planned.
 int size_of_option(const std::string& text, const std::string& what) {
-  int size = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
-  if (error != std::errc() || end != text.data() + text.size() || size < 1) {
+  const bool is_number = text.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number || text.find_first_not_of('0') == std::string::npos) {
     fail(Kind::usage, "{}: `{}` is no number of ranks", what, text);
   }
+  int size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || size > most_planned_ranks) {
+    fail(Kind::usage, "{}: {} ranks: at most {} are planned", what, text, most_planned_ranks);
+  }
   return size;
+}
+
+/// Not more ranks than are planned; `what` asks for them.
+MeshShape within_planned(const MeshShape& mesh, const std::string& what) {
+  std::int64_t ranks = 1;  // a product of two sizes that are in bounds fits
+  for (const int size : {mesh.pipe, mesh.data, mesh.context, mesh.tensor}) {
+    ranks *= size;
+    if (ranks > most_planned_ranks) {
+      fail(Kind::usage, "{}: {} together are more ranks than the {} that are planned at most", what, mesh.text(),
+           most_planned_ranks);
+    }
+  }
+  return mesh;
 }
 
 /// "pipe=2,data=4"
 MeshShape mesh_named(const std::string& text) {
   MeshShape mesh;
-  for (std::size_t at = 0; at < text.size();) {
+  std::set<std::string> named;
+  for (std::size_t at = 0; at <= text.size();) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     const std::string part = text.substr(at, end - at);
     at = end + 1;
@@ -125,9 +146,10 @@ MeshShape mesh_named(const std::string& text) {
     if (size == nullptr || equals == std::string::npos) {
       fail(Kind::usage, "--mesh {}: `{}` is not one of pipe=P, data=D, context=C, tensor=T", text, part);
     }
-    *size = size_of_option(part.substr(equals + 1), "--mesh");
+    if (!named.insert(axis).second) fail(Kind::usage, "--mesh {}: {} is stated twice; keep one of the two", text, axis);
+    *size = size_of_option(part.substr(equals + 1), fmt::format("--mesh {}", part));
   }
-  return mesh;
+  return within_planned(mesh, "--mesh " + text);
 }
 
 /// What the recipe settles. `rows`: of a step, where it does not say.
@@ -187,9 +209,9 @@ struct Subject {
 void print_heading(const Subject& of, const PlanRequest& request, int ranks) {
   fmt::print("{}: {}, {} parameters, {} layers, width {}, vocabulary {}\n", of.name, name_of(of.config.architecture),
              of.config.parameters(), of.config.layers, of.config.width, of.config.vocabulary);
-  fmt::print("a step: {} rows of {} tokens in {} microbatches, {}; {} x {}, {} each\n\n", request.rows,
-             request.row_tokens, request.microbatches(), name_of(request.compute), ranks, of.machine.name,
-             bytes_text(of.memory));
+  fmt::print("a step: {} of {} in {}, {}; {} x {}, {} each\n\n", counted(request.rows, "row"),
+             counted(request.row_tokens, "token"), counted(request.microbatches(), "microbatch"),
+             name_of(request.compute), ranks, of.machine.name, device_text(of.memory));
 }
 
 void print_json(const Subject& of, const PlanRequest& request, Planner& planner, const std::vector<MeshPlan>& plans) {
@@ -253,9 +275,10 @@ void show_all(const Subject& of, int ranks, const Options& options, const Enviro
 
 MeshShape mesh_of(const Recipe& recipe) {
   const auto axis = [](std::int64_t size) { return static_cast<int>(size); };
-  return {.pipe = axis(recipe.parallel.pipeline_parallel_size),
-          .context = axis(recipe.parallel.context_parallel_size),
-          .tensor = axis(recipe.parallel.tensor_parallel_size)};
+  return within_planned({.pipe = axis(recipe.parallel.pipeline_parallel_size),
+                         .context = axis(recipe.parallel.context_parallel_size),
+                         .tensor = axis(recipe.parallel.tensor_parallel_size)},
+                        "the mesh of the recipe");
 }
 
 void show_one(const Subject& of, const Options& options, const Environment& environment) {
@@ -299,7 +322,10 @@ int verb_plan(const Words& words, Environment& environment) {
   of.config = config_of(of.recipe);
   of.machine = read_machine(machine_file(options.has("machine") ? options.text("machine") : "h100"));
   of.memory = options.has("device-memory") ? options.as<double>("device-memory") * 1073741824.0 : of.machine.memory;
-  if (!(of.memory > 0)) fail(Kind::usage, "--device-memory: a positive number of GiB is expected");
+  if (!(of.memory > 0 && std::isfinite(of.memory))) {
+    fail(Kind::usage, "--device-memory {}: a positive number of GiB is expected",
+         options.has("device-memory") ? options.as<double>("device-memory") : of.memory);
+  }
   if (options.has("ranks")) {
     show_all(of, size_of_option(options.text("ranks"), "--ranks"), options, environment);
   } else {

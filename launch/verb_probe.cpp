@@ -169,6 +169,7 @@ int verb_probe(const Words& words, Environment& environment) {
   for (const std::string& word : options.has("set") ? options.as<Words>("set") : Words()) apply_setting(word, load);
   load.trainable = options.has("gradients");
   World world(environment, load.threads.value_or(default_threads(environment)));
+  check_mesh(load, world);
   const Together together = together_of(world.all());
   OpenedModel opened = open_model(options.text("MODEL"), world);
   Input input;
@@ -176,6 +177,7 @@ int verb_probe(const Words& words, Environment& environment) {
   agree(world.all(), sha384_of_file(options.text("input")),
         "were given different tokens: the --input file is not the same on their hosts");
   const ListedRows rows(input.rows);
+  if (load.trainable) check_microbatches(load, world, rows.count());
   if (load.trainable && targets_of(rows) == 0) {
     fail_everywhere(Kind::data, "{}, so there are no gradients either: give such a token, or leave out --gradients",
                     no_target(options.text("input")));

@@ -41,11 +41,16 @@ int verb_verify(const Words& words, Environment& environment) {
   World world(environment, threads);
   const Together together = together_of(world.all());
   agree(world.all(), resolved_yaml(recipe), "were given different recipes: the file is not the same on their hosts");
+  if (world.first()) {
+    for (const std::string& note : recipe.notes) fmt::print(stderr, "note: {}\n", note);
+  }
   ModelConfig config;
   all_or_none(together, [&] { config = config_of(recipe); });
   const std::optional<Bf16Products> products = products_of(recipe);
-  const VerifyReport report =
-      verify(recipe, config, world.all(), [&] { return make_device(environment, world, threads, products).backend; });
+  const VerifyReport report = verify(recipe, config, world.all(), [&] {
+    ChosenDevice device = make_device(environment, world, threads, products);
+    return VerifyDevice(std::move(device.backend), std::move(device.kind));
+  });
   if (world.first()) std::fputs(verify_text(report, name).c_str(), stdout);
   all_or_none(together, [&] {
     if (world.first() && !report_file.empty()) write_file(report_file, verify_json(report, name));

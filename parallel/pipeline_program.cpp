@@ -44,6 +44,7 @@ std::vector<Instruction> program_of(std::span<const Action> actions, int stage, 
   require(stage >= 0 && stage < shape.stages, "a stage is one of the pipeline's");
   using Verb = Instruction::Verb;
   std::vector<Instruction> program;
+  program.reserve(4 * actions.size());
   const auto post = [&](const Action& action) {
     if (input_of(action, stage, shape)) program.push_back({Verb::post, action});
   };

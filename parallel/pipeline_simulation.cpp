@@ -78,6 +78,7 @@ Simulation::Simulation(std::span<const std::vector<Action>> lists, const Pipelin
   const Action behind = {Do::contract, 0, shape_.chunks};  // the first of no chunk
   for (Player& player : players_) player.done.resize(place_of(behind));
   run_.stages.resize(lists.size());
+  for (std::size_t stage = 0; stage < lists.size(); ++stage) run_.stages[stage].begins.reserve(lists[stage].size());
 }
 
 Channel& Simulation::channel(const Message& message) {

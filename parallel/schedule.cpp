@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error.h"
 
 namespace hearth {
@@ -124,24 +125,30 @@ std::vector<std::vector<Action>> all_stages(PipelineSchedule schedule, int stage
   return lists;
 }
 
-std::string refusal(PipelineSchedule schedule, int stages, int chunks, int microbatches) {
+std::string refusal(PipelineSchedule schedule, int stages, int chunks) {
   const std::string name = fmt::format("pipeline_schedule: {}", name_of(schedule));
   if (stages < 1) return fmt::format("{} with {} stages: a pipeline has 1 stage or more", name, stages);
   if (chunks < 1) return fmt::format("{} with {} chunks a stage: a stage has 1 chunk or more", name, chunks);
-  if (microbatches < 1) return fmt::format("{} with {} microbatches: a step has 1 or more", name, microbatches);
   if (schedule != PipelineSchedule::interleaved) {
     if (chunks == 1) return "";
     return fmt::format("{} with {} chunks a stage: it works with 1 alone; interleaved takes 2 or more", name, chunks);
   }
-  if (chunks == 1) {
-    return fmt::format(
-        "{} with 1 chunk a stage: it takes 2 or more; with 1 there is nothing between which to go to "
-        "and fro, and 1f1b does the same",
-        name);
-  }
-  if (microbatches % stages != 0) {
-    return fmt::format("{} with {} microbatches on {} stages: their number must divide by that of the stages; {} would",
-                       name, microbatches, stages, nearest_multiples(microbatches, stages));
+  if (chunks > 1) return "";
+  return fmt::format(
+      "{} with 1 chunk a stage: it takes 2 or more; with 1 there is nothing between which to go to and fro, and 1f1b "
+      "does the same",
+      name);
+}
+
+std::string refusal(PipelineSchedule schedule, int stages, int chunks, int microbatches) {
+  const std::string why = refusal(schedule, stages, chunks);
+  if (!why.empty()) return why;
+  const std::string name = fmt::format("pipeline_schedule: {}", name_of(schedule));
+  if (microbatches < 1) return fmt::format("{} with {} microbatches: a step has 1 or more", name, microbatches);
+  if (schedule == PipelineSchedule::interleaved && microbatches % stages != 0) {
+    return fmt::format("{} with {} on {}: their number must divide by that of the stages; {} would", name,
+                       counted(microbatches, "microbatch"), counted(stages, "stage"),
+                       nearest_multiples(microbatches, stages));
   }
   return "";
 }

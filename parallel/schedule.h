@@ -57,6 +57,8 @@ std::vector<std::vector<Action>> all_stages(PipelineSchedule schedule, int stage
 /// Why a schedule cannot be run at these sizes, in a sentence that names the nearest sizes that work; empty when it
 /// can.
 std::string refusal(PipelineSchedule schedule, int stages, int chunks, int microbatches);
+/// The same as far as it holds for any number of microbatches.
+std::string refusal(PipelineSchedule schedule, int stages, int chunks);
 
 /// The share of time that a stage stands idle when all actions of a schedule take equally long (a backward that is not
 /// split may take any multiple), messages take no time, and every stage is as fast as every other:

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <map>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "model/statistics.h"
 #include "parallel/pipeline_program.h"
@@ -115,12 +117,20 @@ ChunkCounts counts_of(const PlannedModel& model, const PlannedLayout& layout, co
 /// Carries out one stage's program in sizes, as Pipeline and Stage do in tensors.
 class Flights {
  public:
-  Flights(const PlannedModel& model, const PlannedLayout& layout, int stage)
-      : kinds_(model), splits_(layout.schedule == PipelineSchedule::zero_bubble) {
+  Flights(const PlannedModel& model, const PlannedLayout& layout, int stage, const KindCounts& kinds)
+      : kinds_(kinds), splits_(layout.schedule == PipelineSchedule::zero_bubble) {
     for (const Interval& chunk : layout.chunks_of(stage)) chunks_.push_back(counts_of(model, layout, kinds_, chunk));
   }
 
-  void run(std::span<const Instruction> program) {
+  /// How many tensors of each size were there at the peak.
+  struct Peaks {
+    Counts most;     // at any time
+    Counts between;  // between instructions
+    std::int32_t rows = 0;
+    std::size_t flights = 0;  // under way at once
+  };
+
+  Peaks run(std::span<const Instruction> program) {
     int ran = -1;  // the microbatch of the last action: it lands once its output is sent
     for (const Instruction& instruction : program) {
       const Action& action = instruction.action;
@@ -141,14 +151,8 @@ class Flights {
       }
       look();
     }
+    return {most_, between_, most_rows_, most_flights_};
   }
-
-  std::size_t most() const { return most_.bytes(kinds_.sizes); }             // at any time
-  std::size_t most_between() const { return between_.bytes(kinds_.sizes); }  // between instructions
-  std::size_t most_in_rows() const {
-    return static_cast<std::size_t>(most_rows_) * Memory::room(kinds_.sizes.bytes(kinds_.row));
-  }
-  std::size_t flights() const { return most_flights_; }  // under way at once
 
  private:
   struct Flight {
@@ -232,7 +236,7 @@ class Flights {
     }
   }
 
-  KindCounts kinds_;
+  const KindCounts& kinds_;
   bool splits_;
   std::vector<ChunkCounts> chunks_;
   std::deque<Flight> flights_;
@@ -255,22 +259,68 @@ std::size_t batch_bytes(const PlannedModel& model) {
   return Memory::room(half * sizeof(float)) + 6 * column + ranges + 2 * table;
 }
 
-}  // namespace
-
-void add_flights(const PlannedModel& model, const PlannedLayout& layout, int stage, MemoryPlan& plan) {
+/// Microbatches after which a stage has held all that it ever holds at once.
+int enough_microbatches(const PlannedLayout& layout, int stage) {
   const int stages = layout.mesh.pipe;
-  int some = stages + 4;  // once all that are held at once have been, nothing new is
+  int some = stages + 4;
   if (layout.schedule == PipelineSchedule::one_f_one_b) some -= stage;
   if (layout.schedule == PipelineSchedule::interleaved) some = 3 * stages;
+  return std::min(layout.rounds_of_schedule(), some);
+}
+
+Flights::Peaks peaks_of(const PlannedModel& model, const PlannedLayout& layout, int stage, const KindCounts& kinds) {
+  const int stages = layout.mesh.pipe;
   const std::vector<Action> actions =
-      actions_of(layout.schedule, stage, stages, layout.chunks, std::min(layout.rounds_of_schedule(), some));
-  Flights flights(model, layout, stage);
-  flights.run(program_of(actions, stage, {stages, layout.chunks}));
-  plan.inputs = flights.most_in_rows();
-  plan.kept = flights.most_between() - plan.inputs;
-  const std::size_t in_passing = flights.most() - flights.most_between();
-  (layout.recompute > 0 ? plan.recomputed : plan.inputs) += in_passing;
-  plan.batch = flights.flights() * batch_bytes(model);
+      actions_of(layout.schedule, stage, stages, layout.chunks, enough_microbatches(layout, stage));
+  return Flights(model, layout, stage, kinds).run(program_of(actions, stage, {stages, layout.chunks}));
+}
+
+}  // namespace
+
+/// Sizes themselves do not matter to counts, only which of them are equal: the same on nearly all meshes.
+struct FlightTable::Known {
+  struct Model {
+    KindCounts kinds;
+    int pattern = 0;  // of its counts by size
+  };
+  std::map<const PlannedModel*, Model> models;
+  std::map<std::vector<std::int32_t>, int> patterns;
+  std::map<std::vector<std::int64_t>, Flights::Peaks> peaks;
+
+  const Model& of(const PlannedModel& model) {
+    const auto found = models.find(&model);
+    if (found != models.end()) return found->second;
+    Model made{KindCounts(model)};
+    std::vector<std::int32_t> counts{static_cast<std::int32_t>(made.kinds.row)};
+    for (const auto* all : {&made.kinds.kept, &made.kinds.put_off}) {
+      for (const Counts& one : *all) counts.insert(counts.end(), one.of.begin(), one.of.end());
+    }
+    made.pattern = patterns.try_emplace(std::move(counts), static_cast<int>(patterns.size())).first->second;
+    return models.emplace(&model, made).first->second;
+  }
+};
+
+FlightTable::FlightTable() : known_(std::make_unique<Known>()) {}
+FlightTable::~FlightTable() = default;
+
+void add_flights(const PlannedModel& model, const PlannedLayout& layout, int stage, FlightTable& table,
+                 MemoryPlan& plan) {
+  FlightTable::Known& known = *table.known_;
+  const auto& [kinds, pattern] = known.of(model);
+  std::vector<std::int64_t> key = {pattern, static_cast<std::int64_t>(layout.schedule), layout.mesh.pipe,
+                                   stage,   enough_microbatches(layout, stage),         layout.recompute};
+  for (const Interval& chunk : layout.chunks_of(stage)) key.insert(key.end(), {chunk.begin, chunk.end});
+  auto found = known.peaks.find(key);
+  if (found == known.peaks.end()) {
+    found = known.peaks.emplace(std::move(key), peaks_of(model, layout, stage, kinds)).first;
+  }
+  const Flights::Peaks& peaks = found->second;
+  const std::size_t most = peaks.most.bytes(kinds.sizes);
+  const std::size_t between = peaks.between.bytes(kinds.sizes);
+  plan.inputs = static_cast<std::size_t>(peaks.rows) * Memory::room(kinds.sizes.bytes(kinds.row));
+  plan.kept = between - plan.inputs;
+  (layout.recompute > 0 ? plan.recomputed : plan.inputs) += most - between;
+  plan.batch = peaks.flights * batch_bytes(model);
 }
 
 }  // namespace hearth

@@ -1,6 +1,7 @@
 // The parts of a memory plan that follow who holds what, for how long: parameters and their state, microbatches.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "parallel/flat_layout.h"
@@ -19,9 +20,26 @@ std::vector<PlannedGroup> groups_of(const PlannedModel& model, const PlannedLayo
 
 /// Weights, masters, moments, gradients, gathered blocks, norm.
 void add_state(const PlannedModel& model, const PlannedLayout& layout, int stage, MemoryPlan& plan);
+/// What was found of the microbatches in flight on other meshes, so that a schedule is not carried out anew for each. All
+/// models that it is asked for are of one ModelConfig, and stay where they are as long as it.
+class FlightTable {
+ public:
+  FlightTable();
+  ~FlightTable();
+  FlightTable(const FlightTable&) = delete;
+  FlightTable& operator=(const FlightTable&) = delete;
+
+ private:
+  struct Known;
+  std::unique_ptr<Known> known_;
+  friend void add_flights(const PlannedModel& model, const PlannedLayout& layout, int stage, FlightTable& table,
+                          MemoryPlan& plan);
+};
+
 /// Inputs, what is kept, what is recomputed, batches.
-void add_flights(const PlannedModel& model, const PlannedLayout& layout, int stage, MemoryPlan& plan);
+void add_flights(const PlannedModel& model, const PlannedLayout& layout, int stage, FlightTable& table,
+                 MemoryPlan& plan);
 /// These and scratch: what does not depend on how state is sharded.
-MemoryPlan microbatch_memory(const PlannedModel& model, const PlannedLayout& layout, int stage);
+MemoryPlan microbatch_memory(const PlannedModel& model, const PlannedLayout& layout, int stage, FlightTable& table);
 
 }  // namespace hearth

@@ -99,15 +99,16 @@ Workload workload_of(const PlannedModel& model, const PlannedLayout& layout, int
   return work;
 }
 
-MemoryPlan microbatch_memory(const PlannedModel& model, const PlannedLayout& layout, int stage) {
+MemoryPlan microbatch_memory(const PlannedModel& model, const PlannedLayout& layout, int stage, FlightTable& table) {
   MemoryPlan plan;
-  add_flights(model, layout, stage, plan);
+  add_flights(model, layout, stage, table, plan);
   add_scratch(model, layout, stage, plan);
   return plan;
 }
 
 MemoryPlan stage_memory(const PlannedModel& model, const PlannedLayout& layout, int stage) {
-  MemoryPlan plan = microbatch_memory(model, layout, stage);
+  FlightTable table;
+  MemoryPlan plan = microbatch_memory(model, layout, stage, table);
   add_state(model, layout, stage, plan);
   return plan;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "trainer/memory_parts.h"
 #include "trainer/progress.h"
 #include "trainer/recipe_mesh.h"
@@ -12,9 +13,10 @@ namespace {
 
 std::vector<int> divisors(int n) {
   std::vector<int> all;
-  for (int d = 1; d <= n; ++d) {
+  for (int d = 1; d <= n / 2; ++d) {
     if (n % d == 0) all.push_back(d);
   }
+  all.push_back(n);
   return all;
 }
 
@@ -26,11 +28,11 @@ std::string largest_row(const MemoryPlan& plan) {
   return fmt::format("most of it {} ({})", most->name, bytes_text(static_cast<double>(most->bytes)));
 }
 
-/// "141.3 GiB of 141.2 GiB": with as many digits as tell them apart.
+/// "141.34 GiB of 141.26 GiB": with as many digits as tell them apart.
 std::string unlike_text(double needed, double there) {
-  if (bytes_text(needed) != bytes_text(there)) return fmt::format("{} of {}", bytes_text(needed), bytes_text(there));
+  if (bytes_text(needed) != bytes_text(there)) return fmt::format("{} of {}", bytes_text(needed), device_text(there));
   constexpr double gibi = 1073741824.0;
-  for (int digits = 1; digits <= 6; ++digits) {
+  for (int digits = 2; digits <= 6; ++digits) {
     const std::string some = fmt::format("{:.{}f}", needed / gibi, digits);
     const std::string all = fmt::format("{:.{}f}", there / gibi, digits);
     if (some != all) return fmt::format("{} GiB of {} GiB", some, all);
@@ -108,9 +110,9 @@ std::string Planner::refusal(const MeshShape& mesh) const {
   }
   if (request_.rounds && *request_.rounds * mesh.data != request_.microbatches()) {
     return fmt::format(
-        "gradient_accumulation_steps: {}: on {} data ranks a step has {} microbatches then, and {} by "
-        "global_batch_size; leave one of them out",
-        *request_.rounds, mesh.data, *request_.rounds * mesh.data, request_.microbatches());
+        "gradient_accumulation_steps: {}: on {} a step has {} then, and {} by global_batch_size; leave one of them out",
+        *request_.rounds, counted(mesh.data, "data rank"), counted(*request_.rounds * mesh.data, "microbatch"),
+        request_.microbatches());
   }
   return "";
 }
@@ -191,7 +193,7 @@ Planner::Choices Planner::choices(const MeshShape& mesh) const {
 std::vector<MemoryPlan> Planner::microbatch_memories(const PlannedLayout& layout) {
   std::vector<MemoryPlan> all;
   for (int stage = 0; stage < layout.mesh.pipe; ++stage) {
-    all.push_back(microbatch_memory(model(layout.mesh), layout, stage));
+    all.push_back(microbatch_memory(model(layout.mesh), layout, stage, flights_));
     all.back().workspace = workspace(layout, stage);
   }
   return all;

@@ -59,7 +59,7 @@ std::string memory_text(const MeshPlan& plan, const Machine& machine, double mem
   const auto runtime = static_cast<std::size_t>(machine.runtime);
   line("runtime", [runtime](const MemoryPlan&) { return runtime; });
   line("together", [runtime](const MemoryPlan& of) { return of.total() + runtime; });
-  return text + fmt::format("  of {} in a device\n", bytes_text(memory));
+  return text + fmt::format("  of {} in a device\n", device_text(memory));
 }
 
 /// Of the stage that sends most.

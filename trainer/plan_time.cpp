@@ -60,6 +60,7 @@ class Timer {
   ChunkWork chunk(const Interval& blocks) const;
   double update(int stage) const;
   double pipeline(const PipelineTimes& times, double busiest) const;
+  double least_pipeline(const PipelineTimes& times, int stage, double busiest) const;
 
   const PlannedModel& model_;
   const PlannedLayout& layout_;
@@ -147,6 +148,18 @@ double Timer::pipeline(const PipelineTimes& times, double busiest) const {
   return run.finish + busiest * (layout_.rounds - few);
 }
 
+/// What pipeline() says at least: `stage`, with the most to do, begins once the first microbatch has come through the
+/// stages before it. Its last action is a backward, which goes back through them, unless contractions are put off.
+double Timer::least_pipeline(const PipelineTimes& times, int stage, double busiest) const {
+  double seconds = busiest * layout_.rounds;
+  for (int before = 0; before < stage; ++before) {
+    const ActionTimes& of = times.virtual_stages[static_cast<std::size_t>(before)];
+    seconds += of.forward + times.message;
+    if (layout_.schedule != PipelineSchedule::zero_bubble) seconds += of.backward + of.contract + times.message;
+  }
+  return seconds;
+}
+
 StepTime Timer::run(double enough) const {
   PipelineTimes times;
   std::vector<ChunkWork> chunks;
@@ -164,6 +177,7 @@ StepTime Timer::run(double enough) const {
   const auto m = static_cast<double>(layout_.rounds);
   StepTime step;
   double busiest = -1;
+  int busiest_stage = 0;
   double update_seconds = 0;
   const PipelineShape shape = {layout_.mesh.pipe, layout_.chunks};
   for (int stage = 0; stage < layout_.mesh.pipe; ++stage) {
@@ -185,11 +199,14 @@ StepTime Timer::run(double enough) const {
     update_seconds = std::max(update_seconds, update(stage));
     if (shares.sum() <= busiest) continue;
     busiest = shares.sum();
+    busiest_stage = stage;
     step.shares = shares;
   }
   step.shares.update = update_seconds;
+  const auto waits = [&](double seconds) { return std::max(0.0, seconds - busiest); };
+  step.shares.pipe = waits(least_pipeline(times, busiest_stage, busiest / m));
   const bool hopeless = enough > 0 && step.shares.sum() > enough;
-  if (!hopeless) step.shares.pipe = std::max(0.0, pipeline(times, busiest / m) - busiest);
+  if (!hopeless) step.shares.pipe = waits(pipeline(times, busiest / m));
   step.seconds = step.shares.sum();
   step.bubble = step.shares.pipe / step.seconds;
   const auto tokens = static_cast<double>(batch_.tokens());

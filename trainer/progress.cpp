@@ -48,6 +48,15 @@ std::string bytes_text(double bytes) {
   return fmt::format("{:.{}f} {}", value, value < 10 ? 1 : 0, units[unit]);
 }
 
+std::string device_text(double bytes) {
+  const double gibi = bytes / 1073741824.0;
+  if (gibi < 1 || gibi >= 1024) return bytes_text(bytes);
+  std::string digits = fmt::format("{:.2f}", gibi);
+  digits.erase(digits.find_last_not_of('0') + 1);
+  if (digits.back() == '.') digits.pop_back();
+  return digits + " GiB";
+}
+
 std::string line_text(const StepRecord& r) {
   return fmt::format("step {}/{}  loss {}  lr {:.3g}  norm {}  {} tok/s  left {}  memory {}", r.step, r.total_steps,
                      short_value(r.loss), r.rate.value_or(0), short_value(r.norm), short_count(r.throughput),

@@ -46,5 +46,7 @@ std::string bar_text(const StepRecord& record, int columns, bool colors);
 std::string line_text(const StepRecord& record);
 /// "1.5 GiB"
 std::string bytes_text(double bytes);
+/// The memory of a device, in GiB as exactly as it is sold and measured: "79.65 GiB", "24 GiB".
+std::string device_text(double bytes);
 
 }  // namespace hearth

@@ -1,6 +1,7 @@
 // A recipe after it was read: written again, compared, set against a number of ranks.
 #include <fmt/format.h>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "trainer/recipe.h"
 #include "trainer/recipe_keys.h"
@@ -100,10 +101,10 @@ StepRows rows_of_first_start(const Recipe& recipe, int ranks) {
   rows.microbatches = rows.rows / rows.microbatch;
   if (train.global_batch_size && train.gradient_accumulation_steps && rows.rows != together) {
     fail(Kind::usage,
-         "global_batch_size: {} rows, but per_device_train_batch_size ({}) x gradient_accumulation_steps ({}) x {} "
-         "ranks "
-         "make {}; leave one of them out",
-         rows.rows, train.per_device_train_batch_size, *train.gradient_accumulation_steps, ranks, together);
+         "global_batch_size: {}, but per_device_train_batch_size ({}) x gradient_accumulation_steps ({}) x {} make {}; "
+         "leave one of them out",
+         counted(rows.rows, "row"), train.per_device_train_batch_size, *train.gradient_accumulation_steps,
+         counted(ranks, "rank"), together);
   }
   return rows;
 }

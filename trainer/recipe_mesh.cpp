@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/counted.h"
 #include "model/transformer.h"
 
 namespace hearth {
@@ -92,8 +93,9 @@ void check_model(const ModelConfig& config, const MeshShape& shape, int chunks) 
     fail_everywhere(
         Kind::usage,
         "pipeline_parallel_size: {}{}: this model has {} blocks to share out (two a layer, embedding, final norm and "
-        "head): use at most {} stages",
-        shape.pipe, chunks > 1 ? fmt::format(" with {} chunks each", chunks) : "", blocks, blocks / chunks);
+        "head): use at most {}",
+        shape.pipe, chunks > 1 ? fmt::format(" with {} chunks each", chunks) : "", blocks,
+        counted(blocks / chunks, "stage"));
   }
 }
 
@@ -103,12 +105,19 @@ MeshShape mesh_shape(const Recipe& recipe, const ModelConfig& config, int ranks)
   return shape;
 }
 
+void check_chunks(const Recipe& recipe) {
+  const auto stages = static_cast<int>(recipe.parallel.pipeline_parallel_size);
+  const std::string why = refusal(schedule_kind(recipe), stages, chunks_of(recipe));
+  if (!why.empty()) fail_everywhere(Kind::usage, "{}", why);
+}
+
 void check_schedule(const Recipe& recipe, const MeshShape& shape, std::int64_t microbatches) {
-  const int chunks = chunks_of(recipe);
+  check_chunks(recipe);
   const auto rounds = static_cast<int>((microbatches + shape.data - 1) / shape.data);
-  const std::string why = refusal(schedule_kind(recipe), shape.pipe, chunks, rounds);
+  const std::string why = refusal(schedule_kind(recipe), shape.pipe, chunks_of(recipe), rounds);
   if (why.empty()) return;
-  fail_everywhere(Kind::usage, "{} (on each of {} data rank(s); a step has {})", why, shape.data, microbatches);
+  if (shape.data == 1) fail_everywhere(Kind::usage, "{}", why);
+  fail_everywhere(Kind::usage, "{} (on each of {} data ranks, of {} together)", why, shape.data, microbatches);
 }
 
 }  // namespace hearth

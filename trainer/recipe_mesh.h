@@ -28,7 +28,9 @@ int zero_stage(const Recipe& recipe, int ranks);
 /// and every stage has a block. Hidden width and vocabulary need not divide. Throws Kind::usage naming key and values,
 /// and the nearest sizes that work.
 void check_model(const ModelConfig& config, const MeshShape& shape, int chunks = 1);
-/// Whether the microbatches of a step suit the schedule. Throws Kind::usage with the nearest numbers that do.
+/// Whether stages and chunks suit the schedule, whatever the ranks and the microbatches. Throws Kind::usage.
+void check_chunks(const Recipe& recipe);
+/// The same, and whether the microbatches of a step do. Throws Kind::usage with the nearest numbers that do.
 void check_schedule(const Recipe& recipe, const MeshShape& shape, std::int64_t microbatches);
 
 }  // namespace hearth

@@ -200,6 +200,23 @@ void check_evaluation(RecipeDraft& draft) {
   }
 }
 
+/// Keys of the mesh that change nothing there. No refusal: they wait for another size or stage (see docs/plan.md).
+void note_idle_keys(RecipeDraft& draft) {
+  const Recipe::Parallel& parallel = draft.recipe.parallel;
+  if (draft.has("data_shard_size") && parallel.data_shard_size && parallel.zero_stage == 0) {
+    draft.note(fmt::format("data_shard_size: {} has no effect with zero_stage: 0, which cuts nothing into shards",
+                           *parallel.data_shard_size));
+  }
+  if (parallel.pipeline_parallel_size > 1) return;
+  const auto note = [&](const char* key) {
+    draft.note(
+        fmt::format("{} has no effect with pipeline_parallel_size: 1, as one stage has nothing to schedule", key));
+  };
+  // What one stage does anyway is not ignored: 1f1b, in one chunk.
+  if (parallel.pipeline_schedule != Recipe::PipelineSchedule::one_forward_one_backward) note("pipeline_schedule");
+  if (parallel.pipeline_chunks.value_or(1) > 1) note("pipeline_chunks");
+}
+
 void note_doubts(RecipeDraft& draft) {
   const Recipe& recipe = draft.recipe;
   if (recipe.output.save_steps > 1000) {
@@ -244,6 +261,7 @@ void check_together(RecipeDraft& draft) {
   check_batch(draft);
   check_evaluation(draft);
   note_doubts(draft);
+  note_idle_keys(draft);
 }
 
 }  // namespace hearth

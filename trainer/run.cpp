@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cmath>
 
+#include "base/counted.h"
 #include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
+#include "trainer/recipe_check.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/recipe_step.h"
 #include "trainer/report.h"
@@ -269,8 +271,9 @@ void Job::one_step(std::int64_t step) {
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
   if (step == begun_ && result.spare > 0) {
-    note(fmt::format("note: {} microbatches a step on {} data ranks leave {} places of the last round empty",
-                     result.microbatches, mesh_.shape().data, result.spare));
+    note(fmt::format("note: {} a step on {} data ranks {} {} of the last round empty",
+                     counted(result.microbatches, "microbatch"), mesh_.shape().data,
+                     result.microbatches == 1 ? "leaves" : "leave", counted(result.spare, "place")));
   }
   state_.step = step + 1;
   state_.row += static_cast<std::int64_t>(chosen.size());
@@ -436,7 +439,12 @@ void Job::finish() {
 }  // namespace
 
 RunEnd train(const Recipe& recipe, const RunContext& context) {
-  mesh_shape(recipe, context.world.size());  // refuses before anything is touched
+  // What these refuse they refuse before anything is touched.
+  all_or_none(together_of(context.world), [&] {
+    const MeshShape shape = mesh_shape(recipe, context.world.size());
+    check_chunks(recipe);
+    if (context.world.rank() == 0) check_first_start(recipe, shape);
+  });
   Job job(recipe, context);
   return job.run();
 }

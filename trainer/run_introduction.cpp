@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/counted.h"
 #include "base/file.h"
 #include "trainer/recipe_mesh.h"
 
@@ -18,16 +19,16 @@ std::string ranks_text(const Recipe& recipe, const StartFacts& facts) {
 
 std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& facts, const Dataset& data) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("{} parameters, {}, {}, {} rows of at most {} tokens, {} a step, {} steps",
-                              facts.config.parameters(), name_of(recipe.train.dtype), ranks_text(recipe, facts),
-                              data.rows(), data.longest_row(), facts.step.rows, facts.steps));
+  lines.push_back(fmt::format("{} parameters, {}, {}, {} of at most {}, {} a step, {}", facts.config.parameters(),
+                              name_of(recipe.train.dtype), ranks_text(recipe, facts), counted(data.rows(), "row"),
+                              counted(data.longest_row(), "token"), facts.step.rows, counted(facts.steps, "step")));
   const int stages = facts.mesh.pipe;
   if (stages > 1) {
     const std::int64_t rounds = (facts.step.microbatches + facts.mesh.data - 1) / facts.mesh.data;
     const PipelineSchedule kind = schedule_kind(recipe);
-    lines.push_back(fmt::format(
-        "pipeline of {} stages, {}, {} microbatches: {:.1f} % of the time of equal stages is bubble", stages,
-        name_of(kind), rounds, 100 * ideal_bubble(kind, stages, chunks_of(recipe), static_cast<int>(rounds))));
+    lines.push_back(fmt::format("pipeline of {} stages, {}, {}: {:.1f} % of the time of equal stages is bubble", stages,
+                                name_of(kind), counted(rounds, "microbatch"),
+                                100 * ideal_bubble(kind, stages, chunks_of(recipe), static_cast<int>(rounds))));
   }
   return lines;
 }

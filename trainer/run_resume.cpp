@@ -32,27 +32,32 @@ void check_continues(const CheckpointReader& from, const Recipe& recipe, const R
   }
 }
 
-std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state) {
-  std::vector<std::string> notes;
+std::string note_of_kinds(const Together& together, const std::string& kind) {
   const std::vector<std::string> kinds = together.gather(kind);
   for (std::size_t part = 1; part < kinds.size(); ++part) {
     if (kinds[part] == kinds[0]) continue;
-    notes.push_back(
-        fmt::format("ranks compute on different kinds of processor (rank 0: {}; rank {}: {}): the result is right, but "
-                    "not the same bits on other ranks",
-                    kinds[0], part, kinds[part]));
-    break;
+    return fmt::format(
+        "ranks compute on different kinds of processor (rank 0: {}; rank {}: {}): the result is right, but "
+        "not the same bits on other ranks",
+        kinds[0], part, kinds[part]);
   }
-  if (kinds[0].empty()) return notes;
+  return "";
+}
+
+std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state) {
+  std::vector<std::string> notes;
+  if (std::string note = note_of_kinds(together, kind); !note.empty()) notes.push_back(std::move(note));
+  const std::string first = together.gather(kind).front();
+  if (first.empty()) return notes;
   nlohmann::json& known = state.more["devices"];
   if (!known.is_array()) known = nlohmann::json::array();
-  if (!known.empty() && known.back() == kinds[0]) return notes;
+  if (!known.empty() && known.back() == first) return notes;
   if (!known.empty()) {
     notes.push_back(fmt::format("this run was computed on {} so far and continues on {}: correctly, but not to the bit",
                                 known.back().is_string() ? known.back().get<std::string>() : known.back().dump(),
-                                kinds[0]));
+                                first));
   }
-  known.push_back(kinds[0]);
+  known.push_back(first);
   return notes;
 }
 

@@ -17,6 +17,9 @@ namespace hearth {
 /// checkpoint, what differs, and what to do.
 void check_continues(const CheckpointReader& from, const Recipe& recipe, const RunModel& model, const Dataset& train);
 
+/// What a person should know when the ranks do not compute on one kind of device, whose results are the same bits; the same
+/// on every rank, empty when they do. A collective.
+std::string note_of_kinds(const Together& together, const std::string& kind);
 /// What a person should know when the ranks, or this and an earlier attempt, do not compute on one kind of device. `state`
 /// keeps every kind that a run was computed on, in order. A collective.
 std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "trainer/run_resume.h"
 #include "trainer/together_of.h"
 
 namespace hearth {
@@ -67,6 +68,10 @@ class Verification {
   Dtype dtype_ = Dtype::f32;
 };
 
+std::string pair_text(Axis one, Axis other) {
+  return fmt::format("{} x {}", name_of(one), name_of(other));
+}
+
 /// Which axes fail by themselves; if none does, which pairs.
 std::vector<std::string> culprits(Verification& verification, const MeshShape& shape) {
   const std::vector<Axis> axes = axes_of(shape);
@@ -75,11 +80,12 @@ std::vector<std::string> culprits(Verification& verification, const MeshShape& s
   for (const Axis axis : axes) {
     if (verification.fails_along({axis})) names.emplace_back(name_of(axis));
   }
-  if (!names.empty() || axes.size() == 2) return names;
+  if (!names.empty()) return names;
+  if (axes.size() == 2) return {pair_text(axes[0], axes[1])};  // the whole mesh, which has failed
   for (std::size_t i = 0; i < axes.size(); ++i) {
     for (std::size_t j = i + 1; j < axes.size(); ++j) {
       if (verification.fails_along({axes[i], axes[j]})) {
-        names.push_back(fmt::format("{} x {}", name_of(axes[i]), name_of(axes[j])));
+        names.push_back(pair_text(axes[i], axes[j]));
       }
     }
   }
@@ -106,12 +112,14 @@ const VerifyCheck* VerifyReport::worst() const {
 }
 
 VerifyReport verify(const Recipe& recipe, const ModelConfig& config, Communicator& world,
-                    const MakeBackend& make_backend) {
+                    const MakeDevice& make_device) {
   VerifyReport report;
   report.ranks = world.size();
   all_or_none(together_of(world), [&] { report.plan = verify_plan(recipe, config, world.size()); });
-  const std::unique_ptr<Backend> backend = make_backend();
-  Verification verification(report.plan, world, *backend);
+  const VerifyDevice device = make_device();
+  report.note = note_of_kinds(together_of(world), device.kind);
+  report.plan.one_kind = report.note.empty();
+  Verification verification(report.plan, world, *device.backend);
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
     if (dtype != Dtype::f32 && dtype != report.plan.dtype) continue;
     report.bounds.push_back(verify_bounds(report.plan, dtype));

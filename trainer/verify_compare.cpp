@@ -299,7 +299,7 @@ VerifyPath path_of(const VerifyResult& mine, bool of_it, Communicator& world) {
 }
 
 VerifyBounds verify_bounds(const VerifyPlan& plan, Dtype compute) {
-  if (plan.mesh.tensor == 1 && plan.mesh.context == 1 && plan.placed.order == SumOrder::fixed) {
+  if (plan.one_kind && plan.mesh.tensor == 1 && plan.mesh.context == 1 && plan.placed.order == SumOrder::fixed) {
     return {.why = "to the bit: no tensor or context axis, sums in the fixed order"};
   }
   const ModelConfig& config = plan.config;

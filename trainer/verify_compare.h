@@ -28,7 +28,7 @@ struct VerifyBounds {
   bool to_the_bit = true;
   std::string why;  // in words
 };
-/// Without a tensor and a context axis, and with fixed sums, everything is equal to the bit. Else with u = 2^-24, n
+/// Without a tensor and a context axis, with fixed sums, and on processors of one kind, everything is equal to the bit. Else with u = 2^-24, n
 /// terms of the longest sum and d = 12 L + 4 tensors on the way of the residual: losses 8 u sqrt(n), gradients
 /// 8 u sqrt(3 n d). In bf16, where sums stay f32, with v = 2^-9: 8 v and 8 v sqrt(3 d). Twice what docs/numerics.md
 /// gives one run against the truth, since here both are rounded. They hold for both steps where the oracle followed the

@@ -23,6 +23,7 @@ struct VerifyPlan {
   Dtype dtype = Dtype::f32;  // the recipe's
   PlacedOptions placed;      // `compute` is the recipe's dtype
   StepOptions step;
+  bool one_kind = true;  // ranks compute on one kind of processor: only then are bits promised
   ListedRows rows{{}};
   std::vector<std::int64_t> first_rows, second_rows;  // of its two steps
 };

@@ -113,7 +113,9 @@ std::string verify_text(const VerifyReport& report, const std::string& name) {
     if (check.error != 0) text += "  " + place_of(check);
     text += check.good() ? "\n" : "  OFF\n";
   }
+  if (!report.note.empty()) text += fmt::format("note: {}\n", report.note);
   text += "allowed: ";
+  if (!report.note.empty()) text += "no bits on processors of different kinds, but ";
   for (std::size_t i = 0; i < report.bounds.size(); ++i) {
     if (i > 0 && report.bounds[i].why == report.bounds[0].why) continue;
     text += fmt::format("{}{}", i == 0 ? "" : "\n   bf16: ", report.bounds[i].why);
@@ -130,6 +132,7 @@ std::string verify_json(const VerifyReport& report, const std::string& name) {
   json["rows"] = {report.plan.first_rows.size(), report.plan.second_rows.size()};
   json["checks"] = Json::array();
   for (const VerifyCheck& check : report.checks) json["checks"].push_back(line(check));
+  if (!report.note.empty()) json["note"] = report.note;
   json["bounds"] = Json::array();
   for (const VerifyBounds& bounds : report.bounds) json["bounds"].push_back(bounds.why);
   if (const VerifyCheck* worst = report.worst()) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "base/counted.h"
 #include "base/dtype.h"
 #include "base/parameter.h"
 #include "base/sha384.h"
@@ -14,6 +15,14 @@
 
 namespace hearth {
 namespace {
+
+TEST(Counted, OneIsSingular) {
+  EXPECT_EQ(counted(1, "row"), "1 row");
+  EXPECT_EQ(counted(0, "row"), "0 rows");
+  EXPECT_EQ(counted(2, "data rank"), "2 data ranks");
+  EXPECT_EQ(counted(1, "microbatch"), "1 microbatch");
+  EXPECT_EQ(counted(12, "microbatch"), "12 microbatches");
+}
 
 TEST(Bf16, RoundsToNearestEven) {
   EXPECT_EQ(Bf16(1.0F).bits, 0x3f80);

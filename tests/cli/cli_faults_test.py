@@ -207,6 +207,70 @@ class Checked(FaultTest):
         self.good("recipe", "check", self.made)
 
 
+class Schedules(FaultTest):
+    """What a pipeline's schedule does not allow is refused once, before anything is read or made."""
+
+    NONE = [("pipeline_schedule: 1f1b with 2 chunks a stage: it works with 1 alone", "1f1b", 2),
+            ("pipeline_schedule: zero_bubble with 3 chunks a stage: it works with 1 alone", "zero_bubble", 3),
+            ("pipeline_schedule: interleaved with 1 chunk a stage: it takes 2 or more", "interleaved", 1)]
+
+    def once(self, says, *words, ranks=2):
+        answer = self.refused(2, says, *words, ranks=ranks)
+        self.assertEqual(answer.err.count("pipeline_schedule: "), 1, answer)
+        self.assertNotIn("MPI_ABORT", answer.err, answer)
+        return next(line for line in answer.err.splitlines() if "pipeline_schedule: " in line)
+
+    def test_chunks_by_every_verb(self):
+        model = self.folder / "no_model_is_looked_for"
+        for says, schedule, chunks in self.NONE:
+            sets = cli.settings({"pipeline_parallel_size": 2, "pipeline_schedule": schedule, "pipeline_chunks": chunks})
+            probe = ["probe", model, "--input", "x.safetensors", "--output", "y"]
+            with self.subTest(schedule):
+                said = {self.once(says, *words, *sets) for words in (
+                    ["train", self.made], ["verify", self.made], probe, [*probe, "--gradients"],
+                    ["eval", model, "--data", "corpus.txt"], ["export", model, "--output", "new"])}
+                said.add(self.once(says, "recipe", "check", self.made, *sets, ranks=0))
+                self.assertEqual(len(said), 1, said)
+                self.assertNotIn("on each of", said.pop(), "chunks have nothing to do with microbatches")
+
+    def test_microbatches_where_they_are_known(self):
+        sets = cli.settings({"pipeline_parallel_size": 2, "pipeline_schedule": "interleaved"})
+        probe = ["probe", cli.stories, "--input", "x.safetensors", "--output", "y", *sets]
+        one = "pipeline_schedule: interleaved with 1 microbatch on 2 stages: their number must divide by that of the " \
+              "stages; 2 would"
+        self.once(one, *probe, "--gradients")
+        self.good(*probe, ranks=2)  # the schedule is that of gradients
+        (self.folder / "y").unlink()
+        for verb, ranks in ((["recipe", "check"], 0), (["train"], 2), (["verify"], 2)):
+            self.once(one, *verb, self.made, *sets, "--set", "global_batch_size=1", ranks=ranks)
+            self.once("with 3 microbatches on 2 stages", *verb, self.made, *sets, "--set", "global_batch_size=3", "--set",
+                      "gradient_accumulation_steps=3", ranks=ranks)
+        self.once("; 2 or 4 would (on each of 2 data ranks, of 6 together)", "train", self.made, *sets, "--set",
+                  "global_batch_size=6", ranks=4)
+        self.good("recipe", "check", self.made, *sets, "--set", "global_batch_size=3")  # 3 data ranks make 1 of it
+
+    def test_keys_without_effect_are_noted(self):
+        sets = cli.settings({"pipeline_schedule": "zero_bubble", "pipeline_chunks": 3, "zero_stage": 0,
+                             "data_shard_size": 2, "max_steps": 1})
+        for words, ranks in ((["recipe", "check"], 0), (["train"], 2), (["verify"], 2)):
+            answer = self.good(*words, self.made, *sets, ranks=ranks)
+            for key, why in [("pipeline_schedule", "one stage has nothing to schedule"),
+                             ("pipeline_chunks", "one stage has nothing to schedule"),
+                             ("data_shard_size: 2", "zero_stage: 0, which cuts nothing")]:
+                lines = [line for line in answer.text.splitlines() if line.startswith(f"note: {key} has no effect")]
+                self.assertEqual([why in line for line in lines], [True], answer)
+        for words in (["recipe", "check"], ["verify"]):
+            self.assertNotIn("has no effect", self.good(*words, self.made).text)
+
+    def test_a_run_that_goes_on_has_the_microbatches_that_it_began_with(self):
+        keys = {"global_batch_size": None, "gradient_accumulation_steps": 1}
+        recipe = self.recipe(**keys, max_steps=1, save_steps=1)
+        self.good("train", recipe, ranks=2)
+        sets = cli.settings({"pipeline_parallel_size": 2, "pipeline_schedule": "interleaved", "max_steps": 2})
+        self.good("recipe", "check", recipe, *sets)
+        self.good("train", recipe, *sets, ranks=2)  # 2 microbatches on one data rank
+
+
 class Words(FaultTest):
     def test_ids_without_a_target_have_logits_and_no_loss(self):
         self.write("one.safetensors", safetensors_of([5]))

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import time
 
 import cli_support as cli
 
@@ -168,6 +169,46 @@ class Configs(cli.CliTest):
         answer = self.good("plan", self.config, "--mesh", "pipe=2,data=2,tensor=2", "--machine", "h200")
         for part in ("pipe 2 x data 2 x tensor 2", "stage 0", "stage 1", "tensor: rows", "bubble of 1f1b", "on h200"):
             self.assertIn(part, answer.out, answer)
+
+    def test_the_memory_of_a_card_has_its_digits(self):
+        for machine, memory in (("h100", "79.65"), ("h200", "140.4")):
+            listed = self.good("plan", self.config, "--ranks", "8", "--machine", machine)
+            self.assertIn(f"8 x {machine}, {memory} GiB each", listed.out)
+            one = self.good("plan", self.config, "--mesh", "data=8", "--machine", machine)
+            self.assertIn(f"of {memory} GiB in a device", one.out)
+        small = self.run_hearth("plan", self.config)
+        self.assertRegex(small.err, r"needs \d+ GiB of 79.65 GiB")
+        self.assertIn("a step: 1 row of 2048 tokens in 1 microbatch, bf16", small.out)
+
+    def test_more_ranks_than_are_planned(self):
+        for ranks in ("65537", "720720", "2147483647", "99999999999999999999"):
+            self.refused(2, f"--ranks: {ranks} ranks: at most 65536 are planned", "plan", self.config, "--ranks", ranks)
+        for ranks in ("0", "-2", "x", ""):
+            self.refused(2, f"--ranks: `{ranks}` is no number of ranks", "plan", self.config, "--ranks", ranks)
+        for mesh in ("data=2147483647,pipe=4", "pipe=4,data=65537"):
+            self.refused(2, "ranks: at most 65536 are planned", "plan", self.config, "--mesh", mesh)
+        says = "more ranks than the 65536 that are planned at most"
+        self.refused(2, ["--mesh data=32768,pipe=4", says], "plan", self.config, "--mesh", "data=32768,pipe=4")
+        self.refused(2, says, "plan", self.config, "--mesh", "data=65536,pipe=65536,tensor=65536,context=65536")
+        self.refused(2, ["the mesh of the recipe: pipe 1048576 x tensor 4096", says], "plan", self.config, *cli.settings(
+            {"pipeline_parallel_size": 1048576, "tensor_parallel_size": 4096}))
+
+    def test_the_most_ranks_are_quick(self):
+        """Of the numbers up to the bound 55440 has the most meshes."""
+        deep = self.write("deep/config.json", json.dumps({**LLAMA_8B, "num_hidden_layers": 80}))
+        begun = time.monotonic()
+        answer = self.good("plan", deep, "--ranks", "55440")
+        self.assertLess(time.monotonic() - begun, 60)
+        self.assertIn("of 22400 meshes do", answer.out)
+
+    def test_a_mesh_that_says_nothing_or_contradicts_itself(self):
+        for mesh, says in [("tensor=2,tensor=4", "tensor is stated twice"), ("", "`` is not one of pipe=P"),
+                           ("tensor=2,", "`` is not one of pipe=P"), ("tensor", "`tensor` is not one of pipe=P"),
+                           ("tensor=", "--mesh tensor=: `` is no number")]:
+            self.refused(2, says, "plan", self.config, "--mesh", mesh)
+        for memory in ("inf", "nan", "-inf", "0", "-1", "1e305"):
+            self.refused(2, ["--device-memory", "a positive number of GiB"], "plan", self.config,
+                         f"--device-memory={memory}")
 
     def test_what_does_not_do_is_said(self):
         self.refused(2, "tensor 3 does not do: tensor_parallel_size: 3: this model has 32 heads", "plan", self.config,

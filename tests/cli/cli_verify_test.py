@@ -35,6 +35,21 @@ class Verify(cli.CliTest):
         answer = self.good("verify", self.recipe(), "--set", "sum_order=fast")
         self.assertIn("one rank, ZeRO 0, sums fast", answer.out)
 
+    def test_says_that_processors_differ_and_promises_no_bits(self):
+        recipe = self.recipe()
+        old, new = (("env", f"ONEDNN_MAX_CPU_ISA={isa}", cli.hearth, "verify", recipe, "--report", "found.json")
+                    for isa in ("SSE41", "DEFAULT"))
+        answer = self.good(*old[1:], ":", "-n", 1, *new, ranks=1, program="env")
+        says = "ranks compute on different kinds of processor (rank 0: "
+        self.assertIn(f"\nnote: {says}", answer.out, answer)
+        self.assertIn("allowed: no bits on processors of different kinds, but ", answer.out, answer)
+        found = json.loads((self.folder / "found.json").read_text())
+        self.assertTrue(found["note"].startswith(says), found)
+        self.assertTrue(all(check["allowed"] > 0 for check in found["checks"]), found)
+        self.assertGreater(max(check["error"] for check in found["checks"]), 0, found)
+        alike = self.good(*old[1:], ":", "-n", 1, *old, ranks=1, program="env")
+        self.assertNotIn("note: ", alike.out)
+
     def test_refuses_what_train_refuses(self):
         recipe = self.recipe(tensor_parallel_size=2)
         self.refused(2, ["tensor_parallel_size 2", "does not divide 3 rank(s)", "start 2 or 4"], "verify", recipe, ranks=3)

@@ -114,7 +114,10 @@ TEST(Schedule, RefusalsNameTheNearestSizesThatWork) {
   EXPECT_THAT(interleaved_refusal(4, 2, 10), HasSubstr("10 microbatches on 4 stages"));
   EXPECT_THAT(interleaved_refusal(4, 2, 10), HasSubstr("8 or 12 would"));
   EXPECT_THAT(interleaved_refusal(4, 2, 3), HasSubstr("; 4 would"));
+  EXPECT_THAT(interleaved_refusal(4, 2, 1), HasSubstr("interleaved with 1 microbatch on 4 stages: "));
   EXPECT_THAT(interleaved_refusal(4, 1, 8), HasSubstr("takes 2 or more"));
+  EXPECT_EQ(refusal(PipelineSchedule::interleaved, 4, 1), interleaved_refusal(4, 1, 3)) << "whatever the microbatches";
+  EXPECT_EQ(refusal(PipelineSchedule::interleaved, 4, 2), "");
   EXPECT_EQ(interleaved_refusal(4, 2, 8), "");
   EXPECT_THAT(refusal(PipelineSchedule::one_f_one_b, 4, 2, 8), HasSubstr("pipeline_schedule: 1f1b with 2 chunks"));
   EXPECT_THAT(refusal(PipelineSchedule::zero_bubble, 4, 3, 8),

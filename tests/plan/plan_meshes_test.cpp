@@ -179,6 +179,31 @@ TEST(Planner, SchedulesThatCannotBeAreLeftOutOrRefused) {
   EXPECT_THAT(stated.refusal, HasSubstr("interleaved with 6 microbatches on 4 stages"));
 }
 
+/// What was found on one mesh is used on the others.
+TEST(Planner, AllTogetherSayWhatEachSaysAlone) {
+  const Machine machine = test::shipped("h100");
+  for (const std::int64_t rows : {48, 4}) {
+    const PlanRequest asked = request(2048, rows);
+    Planner planner(eight_billion(), asked, machine, 80 * gibi);
+    int compared = 0;
+    for (const MeshPlan& plan : planner.all(48)) {
+      if (plan.memory.empty()) continue;
+      const MeshPlan alone = Planner(eight_billion(), asked, machine, 80 * gibi).plan(plan.layout.mesh);
+      ASSERT_EQ(plan.memory.size(), alone.memory.size());
+      for (std::size_t stage = 0; stage < plan.memory.size(); ++stage) {
+        for (std::size_t row = 0; row < plan.memory[stage].rows().size(); ++row) {
+          EXPECT_EQ(plan.memory[stage].rows()[row].bytes, alone.memory[stage].rows()[row].bytes)
+              << plan.layout.mesh.text() << ", stage " << stage << ": " << plan.memory[stage].rows()[row].name;
+        }
+      }
+      EXPECT_EQ(plan.time.seconds, alone.time.seconds) << plan.layout.mesh.text();
+      EXPECT_EQ(layout_text(plan.layout), layout_text(alone.layout)) << plan.layout.mesh.text();
+      ++compared;
+    }
+    EXPECT_GT(compared, 30);
+  }
+}
+
 PlanRequest settled(std::int64_t row_tokens, std::int64_t rows, int zero_stage) {
   PlanRequest asked = request(row_tokens, rows);
   asked.zero_stage = zero_stage;
@@ -283,6 +308,30 @@ TEST(StepTime, MessagesBetweenStagesCount) {
     return Planner(eight_billion(), settled(2048, 1, 0), machine, 1e15).plan({.pipe = 2}).time.shares.pipe;
   };
   EXPECT_NEAR(pipe(1) - pipe(0), 2, 1e-6) << "one microbatch goes there and comes back";
+}
+
+TEST(StepTime, WhatIsCertainIsNoMoreThanWhatItTakes) {
+  Machine machine = test::shipped("h100");
+  for (const double latency : {0.0, 0.01}) {
+    machine.inside.latency = machine.across.latency = latency;
+    for (const auto kind :
+         {PipelineSchedule::one_f_one_b, PipelineSchedule::interleaved, PipelineSchedule::zero_bubble}) {
+      for (const int pipe : {2, 4, 8, 16}) {
+        for (const std::int64_t rows : {16, 64}) {
+          PlanRequest asked = settled(2048, rows, 0);
+          asked.schedule = kind;
+          asked.chunks = kind == PipelineSchedule::interleaved ? 2 : 1;
+          Planner planner(eight_billion(), asked, machine, 1e15);
+          const MeshPlan plan = planner.plan({.pipe = pipe});
+          ASSERT_EQ(plan.refusal, "");
+          const StepTime least =
+              step_time(planner.model({.pipe = pipe}), plan.layout, {2048, rows, rows}, machine, 1e-9);
+          EXPECT_LE(least.seconds, plan.time.seconds * (1 + 1e-12)) << layout_text(plan.layout) << ", " << pipe;
+          EXPECT_GE(least.shares.pipe, 0);
+        }
+      }
+    }
+  }
 }
 
 TEST(StepTime, FlopsOfATokenAreTheFormula) {

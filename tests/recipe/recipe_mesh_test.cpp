@@ -57,6 +57,7 @@ TEST(RecipeMesh, AModelThatCannotBeCutIsRefusedWithTheNearestSizes) {
   EXPECT_NO_THROW(check_model(config, {.pipe = 7}));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 8}); }), HasSubstr("use at most 7 stages"));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 4}, 2); }), HasSubstr("use at most 3 stages"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 2}, 7); }), testing::EndsWith("use at most 1 stage"));
 }
 
 TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
@@ -65,11 +66,33 @@ TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {
   EXPECT_NO_THROW(check_schedule(recipe, {.pipe = 2, .data = 2}, 8));
   EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
               HasSubstr("pipeline_schedule: interleaved with 3 microbatches on 2 stages"));
+  EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2, .data = 2}, 6); }),
+              HasSubstr("2 or 4 would (on each of 2 data ranks, of 6 together)"));
+  EXPECT_THAT(refusal_of([&] { check_schedule(recipe, {.pipe = 2}, 1); }), HasSubstr("1 microbatch on 2 stages"));
+  const Recipe one = read(least + "pipeline_parallel_size: 2\npipeline_schedule: interleaved\npipeline_chunks: 1\n");
+  const std::string why = refusal_of([&] { check_chunks(one); });
+  EXPECT_THAT(why, HasSubstr("interleaved with 1 chunk a stage"));
+  EXPECT_EQ(refusal_of([&] { check_schedule(one, {.pipe = 2, .data = 2}, 3); }), why) << "no word of microbatches";
   EXPECT_EQ(chunks_of(read(least)), 1);
   const std::string three = least + "pipeline_schedule: interleaved\npipeline_chunks: 3\n";
   EXPECT_EQ(chunks_of(read(three + "pipeline_parallel_size: 2\n")), 3);
   EXPECT_EQ(chunks_of(read(three)), 1) << "one stage has nothing to schedule";
   EXPECT_EQ(schedule_kind(read(three)), PipelineSchedule::one_f_one_b);
+}
+
+TEST(RecipeMesh, KeysWithoutEffectAreNoted) {
+  const auto notes = [](const std::string& keys) { return read(least + keys).notes; };
+  const std::string idle = "has no effect with pipeline_parallel_size: 1, as one stage has nothing to schedule";
+  EXPECT_THAT(notes("pipeline_schedule: interleaved\n"), testing::ElementsAre("pipeline_schedule " + idle));
+  EXPECT_THAT(notes("pipeline_chunks: 2\n"), testing::ElementsAre("pipeline_chunks " + idle));
+  EXPECT_THAT(
+      notes("zero_stage: 0\ndata_shard_size: 2\n"),
+      testing::ElementsAre("data_shard_size: 2 has no effect with zero_stage: 0, which cuts nothing into shards"));
+  for (const char* keys : {"", "pipeline_schedule: 1f1b\npipeline_chunks: 1\n", "zero_stage: 0\n",
+                           "data_shard_size: 2\n", "zero_stage: 1\ndata_shard_size: 2\n",
+                           "pipeline_schedule: interleaved\npipeline_chunks: 2\npipeline_parallel_size: 2\n"}) {
+    EXPECT_THAT(notes(keys), testing::IsEmpty()) << keys;
+  }
 }
 
 }  // namespace

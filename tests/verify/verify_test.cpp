@@ -270,6 +270,8 @@ TEST(Caught, WhatOnlyTwoAxesOrAllTogetherDo) {
   const Wish wish{.mesh = {.pipe = 2, .data = 2, .tensor = 2}};
   const VerifyReport pairs = test::verified(wish, "llama", Fault::missing_sum, 4);
   EXPECT_THAT(pairs.axes, ElementsAre("pipe x data", "pipe x tensor", "data x tensor"));
+  const VerifyReport two = test::verified({.mesh = {.data = 2, .tensor = 2}}, "llama", Fault::missing_sum, 4);
+  EXPECT_THAT(two.axes, ElementsAre("data x tensor")) << "of two axes there is one pair";
   const VerifyReport all = test::verified(wish, "llama", Fault::missing_sum, 8);
   EXPECT_FALSE(all.good());
   EXPECT_TRUE(all.axes.empty());
