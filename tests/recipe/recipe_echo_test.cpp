@@ -91,6 +91,9 @@ TEST(Echo, SaysHowAKeyWasStated) {
   const std::string echo = resolved_yaml(read(least + "lr: 0.5\nseed: 3\n"));
   EXPECT_THAT(echo, HasSubstr("  learning_rate: 0.5  # stated as lr\n"));
   EXPECT_THAT(echo, HasSubstr("  seed: 3\n"));
+  const std::string betas = resolved_yaml(read(least + "optimizer: {betas: [0.8, 0.9]}\n"));
+  EXPECT_THAT(betas, HasSubstr("  adam_beta1: 0.8  # stated as optimizer.betas\n"));
+  EXPECT_THAT(betas, HasSubstr("  adam_beta2: 0.9  # stated as optimizer.betas\n"));
   EXPECT_THAT(echo, HasSubstr("  max_grad_norm: 1  # default\n"));
   EXPECT_THAT(echo, HasSubstr("train:\n"));
   EXPECT_THAT(echo, Not(HasSubstr("lora")));

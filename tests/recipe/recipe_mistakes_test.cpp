@@ -55,6 +55,20 @@ TEST(Mistakes, TwoSpellingsEvenWhenTheyAgree) {
   EXPECT_THAT(mistakes(least + "domain_qa: {path: a, path: b}\n"), HasSubstr("`path` is stated a second time"));
 }
 
+/// One spelling of another tool states two keys: both are stated then.
+TEST(Mistakes, BothBetasAreStatedByOptimizerBetas) {
+  EXPECT_EQ(
+      mistakes(least + "optimizer: {betas: [0.8, 0.99]}\nadam_beta2: 0.9\n"),
+      "r.yaml:6: `adam_beta2` states adam_beta2, which line 5 states already as `optimizer.betas`; keep one of the "
+      "two");
+  EXPECT_THAT(mistakes(least + "adam_beta1: 0.9\noptimizer.betas: [0.8, 0.99]\n"),
+              HasSubstr("r.yaml:6: `optimizer.betas` states adam_beta1, which line 5 states already as `adam_beta1`"));
+  EXPECT_EQ(count(mistakes(least + "optimizer.betas: [0.8, 1]\n")), 1);
+  EXPECT_EQ(count(mistakes(least + "optimizer.betas: [0.8]\n", {"adam_beta1=0.7"})), 1);
+  EXPECT_THAT(mistakes(least, {"optimizer.betas=[0.8, 0.99]", "adam_beta2=0.9"}),
+              HasSubstr("--set adam_beta2=0.9: `adam_beta2` is overridden already"));
+}
+
 TEST(Mistakes, WrongKindsAndRanges) {
   for (const char* line : {"learning_rate: 0",
                            "learning_rate: -1",
