@@ -20,7 +20,7 @@ MeshShape shape_without_ranks(const Recipe& recipe) {
 
 }  // namespace
 
-void check_recipe(const Recipe& recipe) {
+std::vector<std::string> check_recipe(const Recipe& recipe) {
   check_start(recipe);
   const RunModel model = model_without_texts(recipe);
   const MeshShape shape = shape_without_ranks(recipe);
@@ -34,6 +34,7 @@ void check_recipe(const Recipe& recipe) {
   if (!recipe.train.global_batch_size) {
     check_schedule(recipe, shape, recipe.train.gradient_accumulation_steps.value_or(1));
   }
+  return model.notes;
 }
 
 }  // namespace hearth

@@ -94,8 +94,14 @@ FieldReading val_size() {
   reading.accepts = "a share below 1, or a whole number of documents or rows";
   reading.read = [field, accepts = reading.accepts](RecipeDraft& draft, const Statement& statement) {
     const auto value = as_number(statement.value);
-    const bool fits = value && NumberRange{0, true, 1e15}.holds(*value) && (*value < 1 || *value == std::floor(*value));
-    if (!fits) return refuse_value(draft, statement, accepts);
+    if (!value || !NumberRange{0, true, 1e15}.holds(*value)) return refuse_value(draft, statement, accepts);
+    if (*value >= 1 && !as_whole(statement.value)) {
+      draft.complain(
+          statement.value.line,
+          fmt::format("{}: {} is a share that leaves nothing to train on; accepted: {}, written without a point",
+                      statement.spelling, statement.value.shown(), accepts));
+      return false;
+    }
     field.in(draft.recipe) = *value;
     return true;
   };

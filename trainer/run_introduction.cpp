@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/recipe_resolve.h"
 
 namespace hearth {
 
@@ -21,6 +22,10 @@ std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& fa
   lines.push_back(fmt::format("{} parameters, {}, {}, {} rows of at most {} tokens, {} a step, {} steps",
                               facts.config.parameters(), name_of(recipe.train.dtype), ranks_text(recipe, facts),
                               data.rows(), data.longest_row(), facts.step.rows, facts.steps));
+  // Of a stated max_steps the recipe was told already.
+  if (const std::int64_t warmup = recipe.train.warmup_steps.value_or(0);
+      warmup > facts.steps && !recipe.train.max_steps)
+    lines.push_back("note: " + warmup_beyond(warmup, facts.steps));
   const int stages = facts.mesh.pipe;
   if (stages > 1) {
     const std::int64_t rounds = (facts.step.microbatches + facts.mesh.data - 1) / facts.mesh.data;

@@ -38,7 +38,8 @@ std::vector<std::string> samples() {
       least_from_nothing,
       everything +
           "model_config: {model_type: llama, rms_norm_eps: 1e-6, rope_theta: 10000.0, vocab_size: 300,"
-          " rope_scaling: {rope_type: linear, factor: 2}, architectures: [A], sliding_window: null, x: \"1\","
+          " rope_scaling: {rope_type: linear, factor: 2}, architectures: [A], sliding_window: null, _name_or_path: "
+          "\"1\","
           " tie_word_embeddings: true}\n"
           "initializer_range: 0.5\ntokenizer_vocab_size: 300\nresume_from_checkpoint: none\n"
           "gradient_accumulation_steps: 3\nlr_scheduler_type: warmup_stable_decay\nmin_lr_ratio: 0.1\n"
