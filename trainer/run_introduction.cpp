@@ -37,6 +37,16 @@ std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& fa
   return lines;
 }
 
+std::string advice_after_trouble(const Recipe& recipe, std::int64_t steps) {
+  if (steps > 0) return "Lower learning_rate or raise warmup_steps, in another output_dir";
+  if (recipe.from_nothing())
+    return "No weight was changed before: the fresh weights are too large for this model; lower initializer_range";
+  return fmt::format(
+      "No weight was changed before: those that it began with may be damaged; fetch {} again, or look with "
+      "`hearth generate` whether it still answers",
+      *recipe.model.model_name_or_path);
+}
+
 ReportFacts report_facts(const Recipe& recipe, const StartFacts& facts) {
   ReportFacts about;
   about.title = Path(recipe.output.output_dir).filename().string();

@@ -17,6 +17,10 @@ namespace hearth {
 /// checkpoint, what differs, and what to do.
 void check_continues(const CheckpointReader& from, const Recipe& recipe, const RunModel& model, const Dataset& train);
 
+/// Said when what the recipe states of a step's rows would make other ones on so many data ranks than those of the run that
+/// is continued, which its first start fixed.
+std::vector<std::string> step_notes(const Recipe& recipe, const RunState& state, int data_ranks);
+
 /// What a person should know when the ranks, or this and an earlier attempt, do not compute on one kind of device. `state`
 /// keeps every kind that a run was computed on, in order. A collective.
 std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state);
