@@ -22,9 +22,9 @@ Kind kind_of(int error) {
   fail(kind_of(error), "{} {}: {}", what, path.string(), std::strerror(error));
 }
 
-/// Opens a regular file for reading and returns its descriptor and size.
+/// Opens a regular file for reading and returns its descriptor and size. A pipe that nobody writes to is not waited for.
 std::pair<int, std::size_t> open_for_reading(const Path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     const int error = errno;
     fail(error == EACCES ? Kind::machine : Kind::data, "cannot read {}: {}", path.string(), std::strerror(error));
@@ -33,7 +33,7 @@ std::pair<int, std::size_t> open_for_reading(const Path& path) {
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
     fail(Kind::data, "cannot read {}: it is {}", path.string(),
-         S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+         S_ISDIR(status.st_mode) ? "a folder" : "no regular file (a pipe or a device)");
   }
   return {descriptor, static_cast<std::size_t>(status.st_size)};
 }

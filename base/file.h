@@ -13,7 +13,8 @@ namespace hearth {
 
 using Path = std::filesystem::path;
 
-/// A regular file opened for reading. Throws Kind::data naming the path and the reason (missing, a folder, no permission).
+/// A regular file opened for reading. Throws Kind::data naming the path and the reason (missing, a folder, a pipe or a
+/// device, no permission).
 class InFile {
  public:
   explicit InFile(const Path& path);

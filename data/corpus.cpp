@@ -111,9 +111,10 @@ std::vector<WalkCounts> walk_rows(const Sources& sources, int part, int parts, s
 
 void walk_texts(const Sources& sources, const std::function<void(std::string_view)>& visit) {
   walk_rows(sources, 0, 1, 0, [&](const RowPlace& place, RawRow& row, std::optional<Complaint>& complaint) {
-    const Path& path = sources.files[static_cast<std::size_t>(place.file)].path;
     if (complaint)
-      fail(Kind::data, "{}, line {}: {}: {}", path.string(), place.line, complaint->reason, complaint->detail);
+      fail(Kind::data, "{}: {}: {}",
+           place_text(sources.files[static_cast<std::size_t>(place.file)], static_cast<std::int64_t>(place.line)),
+           complaint->reason, complaint->detail);
     if (row.format == Format::text) visit(row.text);
     if (row.format == Format::prompt_completion) {
       visit(row.prompt);

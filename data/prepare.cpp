@@ -23,8 +23,8 @@ struct Loaded {
 
   std::string place(const BadRow& row) const {
     const auto file = static_cast<std::size_t>(row.file);
-    return fmt::format("{}, line {}",
-                       file < sources.files.size() ? sources.files[file].path.string() : "an unknown file", row.line);
+    if (file >= sources.files.size()) return fmt::format("an unknown file, line {}", row.line);
+    return place_text(sources.files[file], row.line);
   }
   std::string place(std::int64_t document) const {
     return place(BadRow{store->file(document), store->line(document), "", ""});

@@ -29,6 +29,15 @@ std::string ending_of(const Path& path) {
   return ending.empty() ? "no ending" : ending;
 }
 
+/// What a program keeps for itself beside the data (.git, .ipynb_checkpoints, .hearth-cache); true: it is counted and left.
+bool is_hidden(fs::recursive_directory_iterator& walk, SourceNotes& notes) {
+  if (!walk->path().filename().native().starts_with('.')) return false;
+  const bool folder = walk->is_directory() && !walk->is_symlink();
+  if (folder) walk.disable_recursion_pending();
+  ++notes.skipped[folder ? "hidden folder" : "hidden file"];
+  return true;
+}
+
 std::vector<Path> files_of_folder(const DatasetSource& source, SourceNotes& notes) {
   std::vector<Path> files;
   std::error_code error;
@@ -38,6 +47,7 @@ std::vector<Path> files_of_folder(const DatasetSource& source, SourceNotes& note
          source.path, error.message());
   for (; walk != fs::recursive_directory_iterator(); walk.increment(error)) {
     if (error) break;
+    if (is_hidden(walk, notes)) continue;
     if (!walk->is_regular_file()) {
       if (walk->is_symlink()) ++notes.skipped[walk->is_directory() ? "link to a folder" : "broken link"];
       if (walk->is_other()) ++notes.skipped["no regular file"];
@@ -128,6 +138,11 @@ void check_request(const DatasetSource& source) {
 }
 
 }  // namespace
+
+std::string place_text(const SourceFile& file, std::int64_t line) {
+  if (file.container == Container::document) return file.path.string();
+  return fmt::format("{}, line {}", file.path.string(), line);
+}
 
 void check_sources(const std::vector<DatasetSource>& datasets) {
   for (const DatasetSource& source : datasets) {

@@ -16,7 +16,8 @@ namespace hearth {
 
 /// One entry of a recipe's `datasets`.
 struct DatasetSource {
-  std::string path;              // a file, a folder (read recursively) or a glob (* ? [...]; no **)
+  std::string path;              // a file, a folder (read recursively, but for what begins with a dot) or a glob
+                                 // (* ? [...]; no **)
   std::optional<Format> format;  // nothing: detected from the keys of each file's first row
   std::string split;             // of a folder: only files named SPLIT.*, SPLIT-* or below SPLIT/; empty: all
   double weight = 1;             // other than 1 is refused: mixing by weight is not there yet
@@ -34,9 +35,12 @@ struct SourceFile {
   bool byte_order_mark = false;
 };
 
+/// "FILE, line N" of a row, "FILE" of a file that is one text whatever its lines: for messages.
+std::string place_text(const SourceFile& file, std::int64_t line);
+
 /// What was found and left alone while looking for files.
 struct SourceNotes {
-  std::map<std::string, std::int64_t> skipped;  // files of a folder by ending ("no ending", ".pdf", ...)
+  std::map<std::string, std::int64_t> skipped;  // files of a folder by ending ("no ending", ".pdf", ...) or reason
   std::int64_t beyond_max_samples = 0;          // files that max_samples does not reach
 };
 

@@ -184,6 +184,15 @@ int default_threads(const Environment& environment) {
       std::max(1, cores_of_host(environment.under_launcher) / std::max(1, environment.local_ranks)));
 }
 
+std::string threads_note(const Environment& environment, int threads) {
+  const int cores = cores_of_host(environment.under_launcher);
+  const int ranks = std::max(1, environment.local_ranks);
+  if (threads <= 1 || threads * ranks <= cores) return "";
+  return fmt::format(
+      "threads_per_rank: {} x {} rank(s) of this host is more than its {} core(s): they wait for each other", threads,
+      ranks, cores);
+}
+
 void meet(Environment& environment, const std::function<void()>& before) {
   environment.session = std::make_unique<MpiSession>();
   all_or_none(together_of(environment.session->world()), before);

@@ -36,6 +36,9 @@ Environment read_environment(char** arguments) noexcept;
 /// Cores this process may use on its host, divided by the ranks there: the default of threads_per_rank.
 int default_threads(const Environment& environment);
 
+/// What is noted where so many threads of each rank here are more than the cores; else empty.
+std::string threads_note(const Environment& environment, int threads);
+
 /// Starts MPI and runs `before` on every rank: what it throws on one, every rank throws (see all_or_none). Every rank comes
 /// here once, from World or, when it cannot, to say why. REQUIRES: environment.meets, and no session yet.
 void meet(Environment& environment, const std::function<void()>& before);

@@ -66,7 +66,7 @@ int copy(const std::string& name, const Path& to) {
 int check(const Path& path, const std::vector<std::string>& sets) {
   const Recipe recipe = read_recipe(path, sets);
   for (const std::string& note : recipe.notes) fmt::print(stderr, "note: {}\n", note);
-  check_recipe(recipe);
+  for (const std::string& note : check_recipe(recipe)) fmt::print(stderr, "note: {}\n", note);
   std::fputs(resolved_yaml(recipe).c_str(), stdout);
   return 0;
 }

@@ -43,6 +43,8 @@ int verb_train(const Words& words, Environment& environment) {
   World world(environment, threads);
   if (world.first() && style != ProgressStyle::none) {
     for (const std::string& note : recipe.notes) fmt::print("note: {}\n", note);
+    const std::string crowded = recipe.train.threads_per_rank ? threads_note(environment, threads) : "";
+    if (!crowded.empty()) fmt::print("note: {}\n", crowded);
   }
   RunContext context = {world.all(),
                         [&](std::optional<Bf16Products> products) { return make_device(environment, world, threads, products); },

@@ -131,6 +131,10 @@ class Reader {
       return;
     }
     check_section(found, statement, section);
+    for (const FoundKey& key : keys_stated(found)) state(key, statement);
+  }
+
+  void state(const FoundKey& found, const Statement& statement) {
     const std::string name = slot(found, statement.spelling);
     const auto before = statements_.find(name);
     if (before == statements_.end()) {
@@ -178,11 +182,13 @@ class Reader {
     const Statement statement{spelling, std::move(value), line};
     check_section(*found, statement, section);
     parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(used));
-    Entry& entry = statements_[slot(*found, spelling)];
-    if (parts.empty()) {
-      replace(entry, *found, statement);
-    } else {
-      reach(entry, *found, statement, parts);
+    for (const FoundKey& key : keys_stated(*found)) {
+      Entry& entry = statements_[slot(key, spelling)];
+      if (parts.empty()) {
+        replace(entry, key, statement);
+      } else {
+        reach(entry, key, statement, parts);
+      }
     }
   }
 
@@ -231,9 +237,7 @@ class Reader {
     const RecipeKey& key = *entry.found.key;
     const Statement& statement = entry.statement;
     if (statement.value.is_null() && key.working()) return;  // as if it were not there
-    const KeyAlias* alias = entry.found.alias;
-    const ReadKey& read = alias != nullptr && alias->read ? alias->read : key.field.read;
-    if (!read(draft_, statement) || !key.working()) return;
+    if (!reading_of(entry.found)(draft_, statement) || !key.working()) return;
     draft_.assigned.insert(name);
     draft_.recipe.stated_as[name] = statement.spelling;
   }

@@ -48,7 +48,7 @@ void check_first_start(const Recipe& recipe, const MeshShape& shape) {
   if (begins(recipe)) check_schedule(recipe, shape, rows_of_first_start(recipe, shape.data).microbatches);
 }
 
-void check_recipe(const Recipe& recipe) {
+std::vector<std::string> check_recipe(const Recipe& recipe) {
   const MeshShape shape = shape_without_ranks(recipe);
   check_chunks(recipe);
   check_stated_microbatches(recipe, shape);
@@ -60,6 +60,7 @@ void check_recipe(const Recipe& recipe) {
   check_sources(options.datasets);
   check_sources(options.eval_datasets);
   check_questions(recipe, model);
+  return model.notes;
 }
 
 }  // namespace hearth

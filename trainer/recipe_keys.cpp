@@ -84,6 +84,19 @@ std::optional<FoundKey> find_key(std::string_view spelling, std::optional<Recipe
   return found;
 }
 
+std::vector<FoundKey> keys_stated(const FoundKey& found) {
+  std::vector<FoundKey> keys = {found};
+  if (found.alias == nullptr || found.alias->other.empty()) return keys;
+  keys.push_back({find_key(found.alias->other, std::nullopt)->key, found.alias});
+  return keys;
+}
+
+const ReadKey& reading_of(const FoundKey& found) {
+  if (found.alias == nullptr) return found.key->field.read;
+  if (found.alias->other == found.key->name) return found.alias->read_other;
+  return found.alias->read ? found.alias->read : found.key->field.read;
+}
+
 std::string suggest_key(std::string_view spelling, bool sections_too, std::set<std::string, std::less<>>& meant) {
   std::vector<std::string> accepted;
   if (sections_too) accepted.assign(section_names.begin(), section_names.end());

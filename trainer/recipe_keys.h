@@ -53,11 +53,15 @@ struct KeyAlias {
   std::string spelling;
   ReadKey read = {};                          // empty: as the key itself
   std::optional<RecipeSection> only_in = {};  // this spelling counts only inside that section
+  std::string other = {};                     // canonical name of a second key that this spelling states too
+  ReadKey read_other = {};                    // that key's part of the value
 
   KeyAlias(const char* word)
       : spelling(word) {}  // NOLINT(google-explicit-constructor): rows of the table read as words
   KeyAlias(const char* word, ReadKey how) : spelling(word), read(std::move(how)) {}
   KeyAlias(const char* word, RecipeSection section) : spelling(word), only_in(section) {}
+  KeyAlias(const char* word, ReadKey how, const char* second, ReadKey how_second)
+      : spelling(word), read(std::move(how)), other(second), read_other(std::move(how_second)) {}
 };
 
 /// How a field is read and written, and what it accepts in words.
@@ -89,6 +93,10 @@ struct FoundKey {
   const RecipeKey* key = nullptr;
   const KeyAlias* alias = nullptr;  // null: the canonical name
 };
+/// Every key that a statement under this spelling states: `found` itself, and the second one of an alias for two.
+std::vector<FoundKey> keys_stated(const FoundKey& found);
+/// How a statement of this key under this spelling is read.
+const ReadKey& reading_of(const FoundKey& found);
 /// By any spelling that counts in `section` (nothing: the top level), wherever the key itself belongs.
 std::optional<FoundKey> find_key(std::string_view spelling, std::optional<RecipeSection> section);
 /// "`learning_rate` (section train)", "`lr`, for learning_rate (section train)", joined by "or"; empty when none is

@@ -8,15 +8,22 @@
 namespace hearth {
 namespace {
 
-void complain_missing(RecipeDraft& draft, const std::string& key, const std::string& text) {
+/// Whether somebody stated a key, even if what it says is wrong or its name misspelt.
+bool is_wanted(const RecipeDraft& draft, const std::string& key) {
   const auto stated = draft.stated.find(key);
-  const bool wrong_already = stated != draft.stated.end() && !stated->second.value.is_null();
-  if (!wrong_already && !draft.meant.contains(key)) draft.complain(key, text);
+  return draft.meant.contains(key) || (stated != draft.stated.end() && !stated->second.value.is_null());
 }
 
+void complain_missing(RecipeDraft& draft, const std::string& key, const std::string& text) {
+  if (!is_wanted(draft, key)) draft.complain(key, text);
+}
+
+/// Documents from nothing need no word on it. Where stage or model_config is wrong, what it will say may be that.
 void fill_tuning(RecipeDraft& draft) {
   if (draft.has("finetuning_type")) return;
-  if (draft.recipe.method.stage == Recipe::Stage::pt && draft.recipe.from_nothing()) return;
+  const bool unread_stage = is_wanted(draft, "stage") && !draft.has("stage");
+  const bool documents = draft.recipe.method.stage == Recipe::Stage::pt || unread_stage;
+  if (documents && (draft.recipe.from_nothing() || is_wanted(draft, "model_config"))) return;
   complain_missing(draft, "finetuning_type",
                    "finetuning_type is not stated: LoRA, which would be the default, is not there yet; write "
                    "finetuning_type: full to train every weight");
@@ -93,12 +100,9 @@ void check_model(RecipeDraft& draft) {
     draft.complain("model_config",
                    "model_config and model_name_or_path are both stated; fresh weights or a model to go "
                    "on from, not both");
-  } else if (!folder && !model.model_config && !draft.meant.contains("model_config")) {
-    const auto config = draft.stated.find("model_config");
-    if (config == draft.stated.end() || config->second.value.is_null()) {
-      complain_missing(draft, "model_name_or_path",
-                       "model_name_or_path is missing: name a model's folder, or state model_config for fresh weights");
-    }
+  } else if (!folder && !model.model_config && !is_wanted(draft, "model_config")) {
+    complain_missing(draft, "model_name_or_path",
+                     "model_name_or_path is missing: name a model's folder, or state model_config for fresh weights");
   }
   if (folder && !model.model_config) {
     for (const char* key : {"init", "initializer_range", "tokenizer_vocab_size"}) {
@@ -217,6 +221,21 @@ void note_idle_keys(RecipeDraft& draft) {
   if (parallel.pipeline_chunks.value_or(1) > 1) note("pipeline_chunks");
 }
 
+/// Keys that mean nothing beside what else is stated.
+void note_without_effect(RecipeDraft& draft) {
+  const Recipe& recipe = draft.recipe;
+  const Recipe::Train& train = recipe.train;
+  if (recipe.data.bad_rows_limit && recipe.data.bad_rows == Recipe::BadRows::error) {
+    draft.note(
+        fmt::format("bad_rows_limit: {} has no effect: it bounds what bad_rows: drop leaves out, and without that "
+                    "any bad row ends the run",
+                    *recipe.data.bad_rows_limit));
+  }
+  if (train.max_steps && train.warmup_steps.value_or(0) > *train.max_steps) {
+    draft.note(warmup_beyond(*train.warmup_steps, *train.max_steps));
+  }
+}
+
 void note_doubts(RecipeDraft& draft) {
   const Recipe& recipe = draft.recipe;
   if (recipe.output.save_steps > 1000) {
@@ -233,6 +252,13 @@ void note_doubts(RecipeDraft& draft) {
 }
 
 }  // namespace
+
+std::string warmup_beyond(std::int64_t warmup_steps, std::int64_t steps) {
+  return fmt::format(
+      "warmup_steps: {} is more than the {} steps of the run, which ends before the rate reaches "
+      "learning_rate",
+      warmup_steps, steps);
+}
 
 TaskDefaults task_defaults(Recipe::Stage stage, bool from_nothing) {
   if (stage == Recipe::Stage::sft) return {1e-5, 3, 0, 0.1};
@@ -260,6 +286,7 @@ void check_together(RecipeDraft& draft) {
   check_schedule(draft);
   check_batch(draft);
   check_evaluation(draft);
+  note_without_effect(draft);
   note_doubts(draft);
   note_idle_keys(draft);
 }

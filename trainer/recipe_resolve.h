@@ -14,6 +14,9 @@ struct TaskDefaults {
 };
 TaskDefaults task_defaults(Recipe::Stage stage, bool from_nothing);
 
+/// What is noted about a warmup that is longer than the run.
+std::string warmup_beyond(std::int64_t warmup_steps, std::int64_t steps);
+
 /// Fills what was not stated; complains about what is missing.
 void fill_in(RecipeDraft& draft);
 /// Complains about keys that contradict each other or would have no effect; notes what is doubtful.

@@ -94,8 +94,14 @@ FieldReading val_size() {
   reading.accepts = "a share below 1, or a whole number of documents or rows";
   reading.read = [field, accepts = reading.accepts](RecipeDraft& draft, const Statement& statement) {
     const auto value = as_number(statement.value);
-    const bool fits = value && NumberRange{0, true, 1e15}.holds(*value) && (*value < 1 || *value == std::floor(*value));
-    if (!fits) return refuse_value(draft, statement, accepts);
+    if (!value || !NumberRange{0, true, 1e15}.holds(*value)) return refuse_value(draft, statement, accepts);
+    if (*value >= 1 && !as_whole(statement.value)) {
+      draft.complain(
+          statement.value.line,
+          fmt::format("{}: {} is a share that leaves nothing to train on; accepted: {}, written without a point",
+                      statement.spelling, statement.value.shown(), accepts));
+      return false;
+    }
     field.in(draft.recipe) = *value;
     return true;
   };
@@ -118,7 +124,8 @@ std::vector<RecipeKey> model_and_data_keys() {
        "model_config",
        {},
        model_shape(at(&Recipe::model, &Model::model_config)),
-       "shape of a model with fresh weights; this or model_name_or_path"},
+       "shape of a model with fresh weights; a key that hearth does not read is refused, in a file noted and left out; "
+       "this or model_name_or_path"},
       {model,
        "initializer_range",
        {},
@@ -155,7 +162,7 @@ std::vector<RecipeKey> model_and_data_keys() {
        "datasets",
        {"dataset", "train_dataset", "dataset_name", "pretraining_dataset"},
        dataset_list(at(&Recipe::data, &Data::datasets)),
-       "what is trained on",
+       "what is trained on; of a folder, names that begin with a dot are left",
        "has to be stated"},
       {data,
        "eval_dataset",
@@ -213,7 +220,7 @@ std::vector<RecipeKey> model_and_data_keys() {
        "bad_rows_limit",
        {},
        whole(at(&Recipe::data, &Data::bad_rows_limit), 1),
-       "the most rows that are left out",
+       "the most rows that bad_rows: drop leaves out; without that it has no effect",
        "none"},
       {data,
        "shuffle",

@@ -1,4 +1,6 @@
 // The keys of the sections train and parallel. A new key is one row here and one field in recipe.h.
+#include <algorithm>
+
 #include "trainer/recipe_fields.h"
 #include "trainer/recipe_resolve.h"
 
@@ -79,18 +81,24 @@ bool num_decay_steps(RecipeDraft& draft, const Statement& statement) {
   return refuse_value(draft, statement, "a whole number of at least 0");
 }
 
-bool betas(RecipeDraft& draft, const Statement& statement) {
-  const NumberRange range{0, true, 1};
-  const auto& items = statement.value.items;
-  if (items.size() != 2) return refuse_value(draft, statement, "a list of two numbers");
-  const auto first = as_number(items[0]);
-  const auto second = as_number(items[1]);
-  if (!first || !second || !range.holds(*first) || !range.holds(*second)) {
-    return refuse_value(draft, statement, "two numbers, each " + range.words());
-  }
-  draft.recipe.train.adam_beta1 = *first;
-  draft.recipe.train.adam_beta2 = *second;
-  return true;
+/// optimizer.betas: the item of one of its two keys. Both look at the whole value; what is wrong with it is said once.
+ReadKey beta(std::size_t item, double Train::*field) {
+  return [item, field](RecipeDraft& draft, const Statement& statement) {
+    const NumberRange range{0, true, 1};
+    const auto& items = statement.value.items;
+    const auto right = [&](const YamlValue& value) { return range.holds(as_number(value).value_or(-1)); };
+    if (items.size() == 2 && right(items[0]) && right(items[1])) {
+      draft.recipe.train.*field = *as_number(items[item]);
+      return true;
+    }
+    const Mistakes before = draft.mistakes;
+    refuse_value(draft, statement, "a list of two numbers, each " + range.words());
+    const auto same = [&](const Mistake& one) {
+      return one.line == statement.value.line && one.text == draft.mistakes.back().text;
+    };
+    if (std::any_of(before.begin(), before.end(), same)) draft.mistakes = before;
+    return false;
+  };
 }
 
 std::string by_task(double TaskDefaults::*value) {
@@ -286,7 +294,7 @@ std::vector<RecipeKey> train_keys() {
        by_task(&TaskDefaults::weight_decay)},
       {train,
        "adam_beta1",
-       {{"optimizer.betas", betas}},
+       {{"optimizer.betas", beta(0, &Train::adam_beta1), "adam_beta2", beta(1, &Train::adam_beta2)}},
        number(at(&Recipe::train, &Train::adam_beta1), below_one),
        "how slowly the first moment forgets"},
       {train,

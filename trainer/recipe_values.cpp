@@ -1,87 +1,19 @@
 #include "trainer/recipe_values.h"
-#include "base/error.h"
+
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "model/hf/config_keys.h"
 #include "trainer/recipe_nearest.h"
 
 namespace hearth {
 namespace {
 
 using Json = nlohmann::json;
-
-/// Keys of config.json that are known to exist. One that is spelt nearly so is a mistake; whether a key is supported is
-/// the model reader's to say.
-const std::vector<std::string> config_keys = {"architectures",
-                                              "attention_bias",
-                                              "attention_dropout",
-                                              "attn_implementation",
-                                              "auto_map",
-                                              "bos_token_id",
-                                              "decoder_sparse_step",
-                                              "dtype",
-                                              "eos_token_id",
-                                              "ep_size",
-                                              "expert_layer_offset",
-                                              "expert_layer_period",
-                                              "first_k_dense_replace",
-                                              "head_dim",
-                                              "hidden_act",
-                                              "hidden_size",
-                                              "initializer_range",
-                                              "intermediate_size",
-                                              "kv_lora_rank",
-                                              "layer_types",
-                                              "max_position_embeddings",
-                                              "max_window_layers",
-                                              "mlp_bias",
-                                              "mlp_only_layers",
-                                              "model_type",
-                                              "moe_intermediate_size",
-                                              "moe_layer_freq",
-                                              "n_group",
-                                              "n_routed_experts",
-                                              "n_shared_experts",
-                                              "norm_topk_prob",
-                                              "num_attention_heads",
-                                              "num_experts",
-                                              "num_experts_per_tok",
-                                              "num_hidden_layers",
-                                              "num_key_value_heads",
-                                              "num_local_experts",
-                                              "num_nextn_predict_layers",
-                                              "output_router_logits",
-                                              "pad_token_id",
-                                              "partial_rotary_factor",
-                                              "pretraining_tp",
-                                              "q_lora_rank",
-                                              "qk_head_dim",
-                                              "qk_nope_head_dim",
-                                              "qk_rope_head_dim",
-                                              "quantization_config",
-                                              "rms_norm_eps",
-                                              "rope_interleave",
-                                              "rope_parameters",
-                                              "rope_scaling",
-                                              "rope_theta",
-                                              "routed_scaling_factor",
-                                              "router_aux_loss_coef",
-                                              "scoring_func",
-                                              "shared_expert_intermediate_size",
-                                              "sliding_window",
-                                              "tie_word_embeddings",
-                                              "topk_group",
-                                              "topk_method",
-                                              "torch_dtype",
-                                              "transformers_version",
-                                              "use_cache",
-                                              "use_qk_norm",
-                                              "use_sliding_window",
-                                              "v_head_dim",
-                                              "vocab_size"};
 
 /// YAML's own types for plain scalars.
 Json json_of(const YamlValue& value) {
@@ -109,24 +41,43 @@ Json json_of(const YamlValue& value) {
   return value.text;
 }
 
-bool check_config_keys(RecipeDraft& draft, const YamlValue& map) {
-  bool right = true;
+/// A key of a config.json that has no effect here, and which one was meant. A key is often spelt out or shortened
+/// elsewhere (rms_norm_epsilon), so that a misspelling is not the only slip.
+std::string without_effect(const std::string& key) {
+  std::vector<std::string> nearest = nearest_words(key, hf::spoken_keys());
+  if (nearest.empty()) nearest = hf::keys_like(key);
+  return fmt::format("unknown key `{}`; {}{}", key,
+                     nearest.empty() ? "no key that hearth reads is near it" : "nearest: ", listed(nearest));
+}
+
+/// Whoever writes a model down by hand means every key of it.
+bool check_config_keys(RecipeDraft& draft, const YamlValue& map, const std::string& json) {
+  const std::vector<std::string> unknown = hf::unknown_keys(json);
   for (const auto& [key, value] : map.entries) {
-    if (std::find(config_keys.begin(), config_keys.end(), key.text) != config_keys.end()) continue;
-    const auto nearest = nearest_words(key.text, config_keys);
-    if (nearest.empty()) continue;
-    draft.complain(key.line, fmt::format("model_config: unknown key `{}`; nearest: {}", key.text, listed(nearest)));
-    right = false;
+    if (std::find(unknown.begin(), unknown.end(), key.text) == unknown.end()) continue;
+    draft.complain(key.line, "model_config: " + without_effect(key.text));
   }
-  return right;
+  return unknown.empty();
+}
+
+/// A file has keys from many hands: those that nobody knows here are named and left out of the new model.
+void leave_out_unknown(RecipeDraft& draft, Json& config, const std::string& file) {
+  const std::vector<std::string> unknown = hf::unknown_keys(config.dump());
+  if (unknown.empty()) return;
+  for (const std::string& key : unknown) config.erase(key);
+  draft.note(
+      fmt::format("{} has keys that hearth does not know: {}; they have no effect, and the new model goes without "
+                  "them",
+                  file, fmt::join(unknown, ", ")));
 }
 
 bool read_config_file(RecipeDraft& draft, const Statement& statement) {
   std::string problem;
   Kind kind = Kind::data;
   try {
-    const Json config = Json::parse(read_text(statement.value.text));
+    Json config = Json::parse(read_text(statement.value.text));
     if (config.is_object()) {
+      leave_out_unknown(draft, config, statement.value.text);
       draft.recipe.model.model_config = config.dump();
       return true;
     }
@@ -178,8 +129,9 @@ FieldReading model_shape(RecipeField<Recipe::Model, std::optional<std::string>> 
   ReadKey read = [field, accepts](RecipeDraft& draft, const Statement& statement) {
     if (statement.value.is_scalar() && !statement.value.text.empty()) return read_config_file(draft, statement);
     if (!statement.value.is_map() || statement.value.entries.empty()) return refuse_value(draft, statement, accepts);
-    if (!check_config_keys(draft, statement.value)) return false;
-    field.in(draft.recipe) = json_of(statement.value).dump();
+    const std::string json = json_of(statement.value).dump();
+    if (!check_config_keys(draft, statement.value, json)) return false;
+    field.in(draft.recipe) = json;
     return true;
   };
   WriteKey write = [field](const Recipe& recipe) -> std::optional<std::string> {

@@ -11,7 +11,8 @@ FieldReading dataset_list(RecipeField<Recipe::Data, std::vector<Recipe::Dataset>
 /// notes what they became.
 void resolve_registry(RecipeDraft& draft);
 
-/// `model_config`: keys of a config.json inline, or the path of one, which is read. Kept as JSON text with sorted keys.
+/// `model_config`: keys of a config.json inline, or the path of one, which is read. Kept as JSON text with sorted keys. A key
+/// that means nothing here is refused inline, and of a file noted and left out.
 FieldReading model_shape(RecipeField<Recipe::Model, std::optional<std::string>> field);
 
 /// `train_on`: a map.

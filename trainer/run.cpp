@@ -123,7 +123,11 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   for (const std::string& text : start_.notes) warn("note: " + text);
   for (const std::string& text : model_.notes) note("note: " + text);
   if (const std::string lost = data_.counts.losses(); !lost.empty()) note("note: " + lost);
+  for (const std::string& text : data_.counts.remarks) note("note: " + text);
   all_or_none(together_, [this] { go_on(); });
+  if (resumed_) {
+    for (const std::string& text : step_notes(recipe, state_, mesh_.shape().data)) note("note: " + text);
+  }
   ChosenDevice device = context.make_device(products());
   backend_ = std::move(device.backend);
   products_ = device.products;
@@ -257,10 +261,9 @@ void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chose
   const Trouble trouble = stepper_->diagnose(chosen);
   const std::string text = fmt::format(
       "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
-      "update was left out on every rank and the run stops{}. Lower learning_rate or raise warmup_steps, in another "
-      "output_dir",
+      "update was left out on every rank and the run stops{}. {}",
       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
-      parent_.empty() ? "" : "; its last checkpoint is good");
+      parent_.empty() ? "" : "; its last checkpoint is good", advice_after_trouble(recipe_, step));
   progress_.end();
   report(text, true);
   fail_everywhere(Kind::numeric, "{}", text);

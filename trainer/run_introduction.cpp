@@ -5,6 +5,7 @@
 #include "base/counted.h"
 #include "base/file.h"
 #include "trainer/recipe_mesh.h"
+#include "trainer/recipe_resolve.h"
 
 namespace hearth {
 
@@ -22,6 +23,10 @@ std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& fa
   lines.push_back(fmt::format("{} parameters, {}, {}, {} of at most {}, {} a step, {}", facts.config.parameters(),
                               name_of(recipe.train.dtype), ranks_text(recipe, facts), counted(data.rows(), "row"),
                               counted(data.longest_row(), "token"), facts.step.rows, counted(facts.steps, "step")));
+  // Of a stated max_steps the recipe was told already.
+  if (const std::int64_t warmup = recipe.train.warmup_steps.value_or(0);
+      warmup > facts.steps && !recipe.train.max_steps)
+    lines.push_back("note: " + warmup_beyond(warmup, facts.steps));
   const int stages = facts.mesh.pipe;
   if (stages > 1) {
     const std::int64_t rounds = (facts.step.microbatches + facts.mesh.data - 1) / facts.mesh.data;
@@ -31,6 +36,16 @@ std::vector<std::string> introduction(const Recipe& recipe, const StartFacts& fa
                                 100 * ideal_bubble(kind, stages, chunks_of(recipe), static_cast<int>(rounds))));
   }
   return lines;
+}
+
+std::string advice_after_trouble(const Recipe& recipe, std::int64_t steps) {
+  if (steps > 0) return "Lower learning_rate or raise warmup_steps, in another output_dir";
+  if (recipe.from_nothing())
+    return "No weight was changed before: the fresh weights are too large for this model; lower initializer_range";
+  return fmt::format(
+      "No weight was changed before: those that it began with may be damaged; fetch {} again, or look with "
+      "`hearth generate` whether it still answers",
+      *recipe.model.model_name_or_path);
 }
 
 ReportFacts report_facts(const Recipe& recipe, const StartFacts& facts) {

@@ -1,11 +1,14 @@
 #include "trainer/run_model.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "data/corpus.h"
 #include "data/tokenizer/bpe_trainer.h"
 #include "model/hf/config.h"
+#include "model/hf/config_keys.h"
 #include "trainer/run_data.h"
 
 namespace hearth {
@@ -68,6 +71,17 @@ std::optional<Path> chosen_tokenizer(const Recipe& recipe) {
   return std::nullopt;
 }
 
+/// What a model's own file says beyond what hearth knows may be what sets it apart.
+void take_notes(RunModel& model) {
+  model.notes = model.base->notes();
+  const std::vector<std::string> unknown = hf::unknown_keys(model.base->config().source_json);
+  if (unknown.empty()) return;
+  model.notes.push_back(
+      fmt::format("{}/config.json has keys that hearth does not know: {}; they have no effect here, and "
+                  "what is saved and exported keeps them as they are",
+                  model.base->name(), fmt::join(unknown, ", ")));
+}
+
 /// Fills in what follows from the base and the recipe; what one rank does by itself.
 void complete(RunModel& model, const Recipe& recipe) {
   if (model.base) {
@@ -127,7 +141,7 @@ RunModel model_without_texts(const Recipe& recipe) {
   } else {
     complete(model, recipe);
   }
-  if (model.base) model.notes = model.base->notes();
+  if (model.base) take_notes(model);
   return model;
 }
 
@@ -150,7 +164,7 @@ RunModel run_model(const Recipe& recipe, const Together& together) {
   RunModel model;
   if (!recipe.from_nothing()) model.base = std::make_unique<OpenedModel>(*recipe.model.model_name_or_path, together);
   all_or_none(together, [&] { complete(model, recipe); });
-  if (model.base) model.notes = model.base->notes();
+  if (model.base) take_notes(model);
   model.sources = std::move(sources);
   return model;
 }

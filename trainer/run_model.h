@@ -18,7 +18,7 @@ struct RunModel {
   std::unique_ptr<OpenedModel> base;       // null when weights are fresh
   std::optional<Tokenizer> tokenizer;      // nothing: rows bring their ids
   CarriedFiles files;                      // what checkpoints and exports carry along, config.json included
-  std::vector<std::string> notes;          // what a person should know about the base
+  std::vector<std::string> notes;          // what a person should know about the base: its config.json, its checkpoints
   std::shared_ptr<const Sources> sources;  // of the datasets, where a tokenizer was trained on them; else null
 };
 

@@ -25,11 +25,27 @@ void check_continues(const CheckpointReader& from, const Recipe& recipe, const R
   }
   const std::string store = state.more.value("data", "");
   if (store != train.store().key() || state.rows_of_epoch != train.rows()) {
+    const std::string what = state.rows_of_epoch == train.rows()
+                                 ? fmt::format("{} rows as then, but the texts or the tokenizer differ", train.rows())
+                                 : fmt::format("{} rows then, {} now", state.rows_of_epoch, train.rows());
     fail(Kind::data,
-         "the data changed since this run began ({} rows then, {} now): put the files back, or begin a new run in "
-         "another output_dir",
-         state.rows_of_epoch, train.rows());
+         "the data changed since this run began ({}): put the files back, or begin a new run in another output_dir",
+         what);
   }
+}
+
+std::vector<std::string> step_notes(const Recipe& recipe, const RunState& state, int data_ranks) {
+  const bool stated = recipe.stated_as.contains("per_device_train_batch_size") ||
+                      recipe.stated_as.contains("gradient_accumulation_steps");
+  const std::int64_t per_device = recipe.train.per_device_train_batch_size;
+  const std::int64_t rounds = recipe.train.gradient_accumulation_steps.value_or(1);
+  const std::int64_t rows = state.microbatches * state.microbatch_rows;
+  const bool fixed = recipe.train.global_batch_size && !recipe.train.gradient_accumulation_steps;
+  if (!stated || fixed || per_device * rounds * data_ranks == rows) return {};
+  return {
+      fmt::format("a step keeps its {} rows, which this run's first start fixed: that per_device_train_batch_size ({}) "
+                  "x gradient_accumulation_steps ({}) x {} data ranks make {} has no effect now",
+                  rows, per_device, rounds, data_ranks, per_device * rounds * data_ranks)};
 }
 
 std::string note_of_kinds(const Together& together, const std::string& kind) {

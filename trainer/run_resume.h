@@ -17,6 +17,10 @@ namespace hearth {
 /// checkpoint, what differs, and what to do.
 void check_continues(const CheckpointReader& from, const Recipe& recipe, const RunModel& model, const Dataset& train);
 
+/// Said when what the recipe states of a step's rows would make other ones on so many data ranks than those of the run that
+/// is continued, which its first start fixed.
+std::vector<std::string> step_notes(const Recipe& recipe, const RunState& state, int data_ranks);
+
 /// What a person should know when the ranks do not compute on one kind of device, whose results are the same bits; the same
 /// on every rank, empty when they do. A collective.
 std::string note_of_kinds(const Together& together, const std::string& kind);

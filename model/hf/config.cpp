@@ -70,6 +70,8 @@ void refuse_other_mathematics(const Fields& fields, const Defaults& family) {
   for (const char* key : {"attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop", "attn_logit_softcapping",
                           "final_logit_softcapping", "num_experts", "num_local_experts", "n_routed_experts"})
     if (fields.number(key).value_or(0) != 0) fields.refuse(key, "hearth does not do this; only 0 is understood");
+  if (!fields.flag("is_causal").value_or(true))
+    fields.refuse("is_causal", "hearth attends to what came before only; only true is understood");
   for (const char* key : {"quantization_config", "compression_config", "no_rope_layers", "attention_multiplier"})
     if (fields.has(key)) fields.refuse(key, "hearth does not read such models");
   for (const char* key : {"hidden_act", "hidden_activation"}) {

@@ -20,8 +20,8 @@ ModelConfig read_config(const Path& folder_or_file);
 /// `rope_parameters`; where a file has both they must agree. A key that is absent or null has the default that
 /// transformers gives it for this model_type. A key that would change the mathematics in a way that hearth does not do
 /// is refused by name and value: another model_type or class, attention_bias and mlp_bias, partial_rotary_factor,
-/// hidden_act, layer_types, use_sliding_window, dynamic and longrope scaling, dropout, experts, soft caps,
-/// quantization_config. Other unknown keys are kept in source_json. Sizes are bounded, so that products of them fit 64
+/// hidden_act, layer_types, use_sliding_window, is_causal, dynamic and longrope scaling, dropout, experts, soft caps,
+/// quantization_config. Other unknown keys are kept in source_json (config_keys.h names them). Sizes are bounded, so that products of them fit 64
 /// bits; duplicate keys, numbers of a wrong type and files above 1 MiB are refused.
 ModelConfig parse_config(std::string_view json_text, const std::string& where);
 

@@ -68,9 +68,9 @@ void read_yarn(const Fields& fields, std::int64_t max_positions, Rope& rope) {
 
 /// What one object of settings says; `theta` is used where it has none of its own.
 Rope read_settings(const Fields& fields, std::int64_t max_positions, double theta) {
-  refuse_unknown(fields);
   Rope rope;
-  rope.kind = read_kind(fields);
+  rope.kind = read_kind(fields);  // first: what another scaling has of its own is not what it is refused for
+  refuse_unknown(fields);
   rope.theta = fields.number("rope_theta", theta, 1);
   if (rope.kind == Rope::Kind::none) return rope;
   if (rope.kind == Rope::Kind::yarn) {

@@ -32,11 +32,11 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool key(string_t& text) override {
     if (place_ == Place::top) {
-      if (!names_.insert(text).second) refuse(fmt::format("the key {} stands there twice", quoted(text)));
+      if (!names_.insert(text).second) refuse(fmt::format("the key {} twice", quoted(text)));
       name_ = text;
       return true;
     }
-    if (!seen_.insert(text).second) refuse(fmt::format("the key {} stands there twice", quoted(text)));
+    if (!seen_.insert(text).second) refuse(fmt::format("the key {} twice", quoted(text)));
     if (place_ == Place::entry && text != "dtype" && text != "shape" && text != "data_offsets")
       refuse(fmt::format("the unknown key {}", quoted(text)));
     field_ = text;
@@ -60,7 +60,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (place_ == Place::shape) {
       entry_.dims.push_back(value);
     } else if (place_ == Place::offsets) {
-      if (offsets_.size() == 2) refuse("data_offsets are two numbers");
+      if (offsets_.size() == 2) refuse("data_offsets that are not two numbers");
       offsets_.push_back(value);
     } else {
       refuse("a number where none belongs");
@@ -75,14 +75,16 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     }
     if (place_ != Place::entry || field_ != "dtype") refuse("a text where none belongs");
     const std::optional<Stored> dtype = stored_named(text);
-    if (!dtype) refuse(fmt::format("the dtype {} is not known", quoted(text)));
+    if (!dtype) refuse(fmt::format("the unknown dtype {}", quoted(text)));
     entry_.dtype = *dtype;
     return true;
   }
 
-  bool number_integer(number_integer_t value) override { refuse(fmt::format("{} is no unsigned integer", value)); }
+  bool number_integer(number_integer_t value) override {
+    refuse(fmt::format("{} where an unsigned integer belongs", value));
+  }
   bool number_float(number_float_t, const string_t& text) override {
-    refuse(fmt::format("{} is no unsigned 64-bit integer", quoted(text)));
+    refuse(fmt::format("{} where an unsigned 64-bit integer belongs", text));
   }
   bool null() override { refuse("a null"); }
   bool boolean(bool) override { refuse("true or false"); }

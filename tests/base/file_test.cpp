@@ -33,6 +33,21 @@ TEST_F(File, AppearsWholeOrNotAtAll) {
   EXPECT_EQ(entries(), 1U);
 }
 
+/// Whoever opens a pipe that nobody writes to waits for ever.
+TEST_F(File, APipeIsRefusedAndNotWaitedFor) {
+  const Path pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ::alarm(20);  // ends the test where it would hang
+  try {
+    read_text(pipe);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Kind::data);
+    EXPECT_EQ(error.text(), fmt::format("cannot read {}: it is no regular file (a pipe or a device)", pipe.string()));
+  }
+  ::alarm(0);
+}
+
 TEST_F(File, LinksStayAndWhatIsNoFileIsRefused) {
   const Path real = folder_ / "real";
   const Path link = folder_ / "link";

@@ -309,6 +309,9 @@ class Words(FaultTest):
             answer = self.run_hearth("prepare", self.made, "--set", f"datasets={name}")
             self.assertEqual(answer.code, 3, answer)
             self.assertIn("no regular file", answer.err, answer)
+        for words in (["tokenize", cli.stories, "--input", "pipe.txt", "--output", "ids"],
+                      ["tokenize", "pipe.txt", "--input", "corpus.txt", "--output", "ids"], ["train", "pipe.txt"]):
+            self.refused(2 if words[0] == "train" else 3, "pipe.txt: it is no regular file (a pipe or a device)", *words)
 
 
 if __name__ == "__main__":

@@ -228,6 +228,10 @@ class Export(cli.CliTest):
             self.refused(5, "weights are damaged or diverged", "probe", "model", "--input", "x", "--output", "y",
                          ranks=ranks)
         self.refused(5, "weights are damaged or diverged", "generate", "model", "--ids", "1,2")
+        answer = self.run_hearth("train", self.recipe(model_name_or_path="model", datasets="rows.jsonl", packing="none"))
+        self.assertEqual(answer.code, 5, answer)
+        self.assertIn("those that it began with may be damaged; fetch model again", answer.err)
+        self.assertNotIn("learning_rate", answer.err)
 
 
 class Inspect(cli.CliTest):

@@ -52,7 +52,7 @@ class BadData(cli.CliTest):
         self.write("qa.jsonl", '{"text": "a"}\n')
         for words in (["--data", "bad.txt"], ["--qa", "qa.jsonl"]):
             self.write("bad.txt", b"\xff")
-            answer = self.refused(3, ["1 row cannot be used", f"{words[1]}, line 1", "Mend it"], "eval", cli.stories,
+            answer = self.refused(3, ["1 row cannot be used", words[1], "line 1", "Mend it"], "eval", cli.stories,
                                   *words)
             self.assertNotIn("left_out_rows", answer.err)  # there is no such file
             self.assertNotIn("bad_rows", answer.err)  # eval has no such key
@@ -114,6 +114,20 @@ class Models(cli.CliTest):
                            ("rope_scaling", {"rope_type": "dynamic", "factor": 2.0})]:
             says = "dynamic" if key == "rope_scaling" else value if key == "model_type" else key
             self.refused(3, ["config.json", str(says)], "inspect", self.model(**{key: value}))
+
+    def test_keys_of_its_config_that_nobody_knows_are_noted_once(self):
+        self.write("rows.jsonl", '{"input_ids": [1, 2, 3]}\n')
+        folder = self.model(clip_qkv=8, dropout=0.1, use_cache=False, top_k=None)
+        keys = {"model_name_or_path": folder, "datasets": "rows.jsonl", "packing": "none", "max_steps": 1}
+        recipe = self.recipe(**keys)
+        note = f"note: {folder}/config.json has keys that hearth does not know: clip_qkv, dropout;"
+        for words, ranks in [(["recipe", "check"], 0), (["prepare"], 0), (["prepare"], 2), (["train"], 2)]:
+            with self.subTest(words=words, ranks=ranks):
+                answer = self.good(*words, recipe, ranks=ranks)
+                self.assertEqual(answer.text.count(note), 1, answer)
+        self.assertIn('"clip_qkv": 8', (self.folder / "run/step-1/config.json").read_text())
+        self.assertNotIn("does not know", self.good("recipe", "check", self.recipe("plain.yaml", output_dir="plain")).text)
+        self.refused(3, "is_causal is false", "inspect", self.model(is_causal=False))
 
     def test_weights_that_do_not_fit(self):
         folder = self.model(vocab_size=300)

@@ -165,6 +165,18 @@ class Train(RunTest):
         self.refused(2, "train_on: was {prompt: true}, is now {prompt: false}", "train", recipe,
                      leaves=("run/run.lock",))
 
+    def test_what_has_no_effect_is_noted(self):
+        recipe = self.recipe(max_steps=None, num_train_epochs=0.01)
+        crowd = len(os.sched_getaffinity(0)) + 1
+        for key, value, note in [
+                ("warmup_steps", 1000, "note: warmup_steps: 1000 is more than the"),
+                ("train_on", "{prompt: true}", "note: train_on.prompt changes nothing about what is trained"),
+                ("threads_per_rank", crowd, f"note: threads_per_rank: {crowd} x 1 rank(s) of this host is more than")]:
+            for stated in (True, False):
+                with self.subTest(key=key, stated=stated):
+                    words = ["--set", f"output_dir={key}-{stated}", *(["--set", f"{key}={value}"] if stated else [])]
+                    self.assertEqual(self.good("train", recipe, *words).out.count(note), int(stated))
+
     def test_a_trial_of_some_steps_goes_on_as_the_whole_run(self):
         recipe = self.recipe(max_steps=None, num_train_epochs=1, save_steps=1000)
         trial = ["--set", "max_steps=3"]

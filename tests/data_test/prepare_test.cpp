@@ -270,7 +270,7 @@ TEST(Prepare, TheSideFileOfAnEarlierRunGoesAway) {
 
 TEST(Prepare, TextThatIsNotUtf8IsRefused) {
   Work work("a.txt", "fine\nbad \xe4 here\n");
-  EXPECT_THAT(work.refused(Kind::data), testing::AllOf(HasSubstr("a.txt, line 1: not UTF-8: line 2, byte offset 9")));
+  EXPECT_THAT(work.refused(Kind::data), testing::AllOf(HasSubstr("a.txt: not UTF-8: line 2, byte offset 9")));
 }
 
 TEST(Prepare, EmptyAndTooShortCorporaAreRefused) {

@@ -293,6 +293,28 @@ TEST(Reader, FoldersAreReadInOrderOfPathAndTheRestIsCounted) {
   EXPECT_THAT(error_of(Kind::usage, [&] { find_sources({dataset(root.string())}); }), HasSubstr("csv is recognised"));
 }
 
+/// What programs keep for themselves beside the data; a name that somebody wrote is meant.
+TEST(Reader, HiddenFilesAndFoldersOfAFolderAreCountedAndLeft) {
+  const Folder folder;
+  const Path root = folder.path() / ".corpus";
+  put(root / "a.txt", "A");
+  put(root / ".b.txt", "B");
+  put(root / ".git" / "c.txt", "C");
+  put(root / "d" / ".ipynb_checkpoints" / "d.jsonl", "{\"text\": \"D\"}");
+  put(root / ".table.csv", "x");
+  const Sources sources = find_sources({dataset(root.string())});
+  EXPECT_THAT(walk(sources).rows, ElementsAre("A"));
+  EXPECT_EQ(sources.notes[0].skipped, (std::map<std::string, std::int64_t>{{"hidden file", 2}, {"hidden folder", 2}}));
+  EXPECT_THAT(walk(find_sources({dataset((root / ".b.txt").string())})).rows, ElementsAre("B"));
+  EXPECT_THAT(walk(find_sources({dataset((root / ".*.txt").string())})).rows, ElementsAre("B"));
+  EXPECT_THAT(walk(find_sources({dataset((root / "*.txt").string())})).rows, ElementsAre("A"));
+  EXPECT_THAT(walk(find_sources({dataset((root / ".git").string())})).rows, ElementsAre("C"));
+  DatasetSource split = dataset(root.string());
+  split.split = "train";
+  EXPECT_THAT(error_of(Kind::data, [&] { find_sources({split}); }),
+              testing::AllOf(HasSubstr("2 x hidden file"), HasSubstr("2 x hidden folder")));
+}
+
 TEST(Reader, PatternsSplitsAndMissingPaths) {
   const Folder folder;
   for (const char* name : {"train-1.txt", "train-0.txt", "test.txt"}) put(folder.path() / "d" / name, name);

@@ -1,4 +1,5 @@
 #include "model/hf/config.h"
+#include "model/hf/config_keys.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -97,6 +98,9 @@ TEST(Config, KeysThatChangeTheMathematicsAreRefusedByNameAndValue) {
       {R"(, "use_sliding_window": true)", "use_sliding_window is true"},
       {R"(, "rope_scaling": {"type": "dynamic", "factor": 2})", "rope_scaling.type is \"dynamic\""},
       {R"(, "rope_scaling": {"rope_type": "longrope"})", "rope_scaling.rope_type is \"longrope\""},
+      {R"(, "rope_scaling": {"short_factor": [1], "long_factor": [2], "type": "longrope"})",
+       "rope_scaling.type is \"longrope\""},
+      {R"(, "is_causal": false)", "is_causal is false"},
       {R"(, "rope_scaling": {"rope_type": "default", "mrope_section": [1]})", "rope_scaling.mrope_section is [1]"},
       {R"(, "rope_parameters": {"partial_rotary_factor": 0.5})", "rope_parameters.partial_rotary_factor is 0.5"},
       {R"(, "rope_parameters": {"rope_theta": 5}, "rope_theta": 6)", "rope_theta is 6"},
@@ -111,6 +115,46 @@ TEST(Config, KeysThatChangeTheMathematicsAreRefusedByNameAndValue) {
   };
   for (const auto& [more, words] : refused)
     EXPECT_THAT(test::refusal([&] { parsed(llama(more)); }), AllOf(HasSubstr("here: "), HasSubstr(words))) << more;
+}
+
+TEST(Config, KeysThatNobodyKnowsAreNamed) {
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  EXPECT_THAT(hf::unknown_keys(llama(R"(, "clip_qkv": 8, "use_cache": false, "dropout": 0.0, "a b": 1, "top_p": 1)")),
+              ElementsAre("clip_qkv", "dropout", "a b"));
+  EXPECT_THAT(hf::unknown_keys(llama(R"(, "clip_qkv": null, "is_causal": true)")), IsEmpty());
+  EXPECT_THAT(hf::unknown_keys(llama(R"(, "hidden_act hidden_activation": 1)")),
+              ElementsAre("hidden_act hidden_activation"));
+  // The window of every family but mistral is off only where use_sliding_window stands beside it.
+  EXPECT_THAT(hf::unknown_keys(llama(R"(, "sliding_window": 8)")), ElementsAre("sliding_window"));
+  EXPECT_THAT(hf::unknown_keys(llama(R"(, "sliding_window": 8, "use_sliding_window": false)")), IsEmpty());
+  EXPECT_THAT(hf::unknown_keys(R"({"model_type": "mistral", "sliding_window": 8})"), IsEmpty());
+  EXPECT_THAT(hf::unknown_keys(R"({"dropout": 1})"), ElementsAre("dropout"));
+  EXPECT_THAT(hf::unknown_keys(R"({"model_type": "gpt2", "n_ctx": 1})"), IsEmpty());
+  EXPECT_THAT(hf::unknown_keys("[1"), IsEmpty());
+}
+
+/// Everything that hearth writes or refuses by value is a key that it knows.
+TEST(Config, WhatIsWrittenIsKnown) {
+  for (const char* type : {"llama", "qwen2", "qwen3", "mistral"}) {
+    for (const char* rope :
+         {R"({"rope_type": "linear", "factor": 2.0})",
+          R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32})", "null"}) {
+      ModelConfig config =
+          parsed(fmt::format(R"({{"model_type": "{}", "rope_scaling": {}, "pad_token_id": 3}})", type, rope));
+      EXPECT_THAT(hf::unknown_keys(hf::to_json(config, Dtype::f32)), ::testing::IsEmpty());
+      config.source_json.clear();
+      EXPECT_THAT(hf::unknown_keys(hf::to_json(config, Dtype::bf16)), ::testing::IsEmpty());
+    }
+  }
+}
+
+TEST(Config, OfASlipTheKeyThatWasMeant) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(hf::keys_like("rms_norm_epsilon"), ElementsAre("rms_norm_eps"));
+  EXPECT_THAT(hf::keys_like("rope_base"), ElementsAre("rope_parameters", "rope_scaling", "rope_theta"));
+  EXPECT_THAT(hf::keys_like("num_layers"), ElementsAre("num_hidden_layers"));
+  EXPECT_THAT(hf::keys_like("dropout"), ::testing::IsEmpty());
 }
 
 TEST(Config, OtherModelsAreRefused) {

@@ -6,6 +6,7 @@
 
 #include "expect_error.h"
 #include "model/hf/config.h"
+#include "model/hf/config_keys.h"
 #include "model/hf/inspect.h"
 #include "model/hf/names.h"
 #include "model/hf/weight_files.h"
@@ -34,6 +35,7 @@ TEST(SharedConfigs, ParameterCountsAreThePublishedOnes) {
     const ModelConfig config = hf::read_config(path);
     EXPECT_EQ(config.parameters(), count.get<std::int64_t>()) << name;
     EXPECT_EQ(config.dtype, Dtype::bf16) << name;
+    EXPECT_THAT(hf::unknown_keys(config.source_json), ::testing::IsEmpty()) << name;
     ++read;
   }
   EXPECT_EQ(read, 19);

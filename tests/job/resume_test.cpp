@@ -327,7 +327,22 @@ TEST_F(Resume, ChangedDataIsRefused) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), Kind::data);
     EXPECT_NE(error.text().find("the data changed"), std::string::npos) << error.text();
+    EXPECT_THAT(error.text(), HasSubstr("(24 rows then, 25 now)"));
   }
+  const std::size_t first = rows.find('\n') + 1;
+  write_file(folder_.path() / "rows.jsonl", rows.substr(first) + rows.substr(0, first));
+  try {
+    run_on_threads(1, folder_.path(), "run", options());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.text(), HasSubstr("(24 rows as then, but the texts or the tokenizer differ)"));
+  }
+}
+
+TEST_F(Resume, OnOtherRanksItSaysWhichRowsAStepKeeps) {
+  EXPECT_THAT(said_on(2, {"A", "A"}), Not(HasSubstr("a step keeps")));
+  EXPECT_THAT(said_on(3, {"A", "A"}), Not(HasSubstr("a step keeps")));
+  EXPECT_THAT(said_on(4, {"A"}), HasSubstr("note: a step keeps its"));
 }
 
 /// 24 rows, 10 a step: the third step of an epoch is short. More epochs later see every row once more, none left out.
@@ -377,6 +392,8 @@ TEST_F(Resume, NaNStopsTheRunAndNamesThePlace) {
     EXPECT_NE(error.text().find("step 1"), std::string::npos) << error.text();
     EXPECT_NE(error.text().find("rank 0"), std::string::npos) << error.text();
     EXPECT_NE(error.text().find("of block "), std::string::npos) << error.text();
+    EXPECT_THAT(error.text(),
+                AllOf(HasSubstr("the fresh weights are too large"), Not(HasSubstr("Lower learning_rate"))));
     const Path report = folder_.path() / "broken" / "report.html";
     EXPECT_TRUE(says(report, error.text()));  // it holds nothing that HTML writes otherwise
     EXPECT_TRUE(says(report, "class=\"state broken\""));

@@ -29,11 +29,11 @@ inline Recipe read(const std::string& text, const std::vector<std::string>& over
 
 /// The text of the error that reading gives; empty when it gives none.
 inline std::string mistakes(const std::string& text, const std::vector<std::string>& overrides = {},
-                            RecipeFiles files = RecipeFiles::unchecked) {
+                            RecipeFiles files = RecipeFiles::unchecked, Kind kind = Kind::usage) {
   try {
     parse_recipe(text, "r.yaml", overrides, files);
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), Kind::usage) << error.text();
+    EXPECT_EQ(error.kind(), kind) << error.text();
     EXPECT_FALSE(error.text().empty());
     return error.text();
   }

@@ -151,6 +151,16 @@ TEST(ForeignKeys, WithoutEffectAreNoted) {
   EXPECT_EQ(recipe, read(least));
 }
 
+TEST(OwnKeys, WithoutEffectAreNoted) {
+  const auto notes = [](const std::string& more) { return read(least + more).notes; };
+  EXPECT_THAT(notes("bad_rows_limit: 5\n"), testing::ElementsAre(HasSubstr("bad_rows_limit: 5 has no effect")));
+  EXPECT_THAT(notes("bad_rows_limit: 5\nbad_rows: drop\n"), testing::IsEmpty());
+  EXPECT_THAT(notes("bad_rows_limit: none\n"), testing::IsEmpty());
+  EXPECT_THAT(notes("warmup_steps: 6\nmax_steps: 5\n"),
+              testing::ElementsAre(HasSubstr("warmup_steps: 6 is more than the 5 steps of the run")));
+  EXPECT_THAT(notes("warmup_steps: 5\nmax_steps: 5\n"), testing::IsEmpty());
+}
+
 TEST(ForeignKeys, ARegistryBecomesInlineDatasets) {
   const test::Folder folder;
   const std::string here = folder.path().string();

@@ -39,7 +39,8 @@ std::vector<std::string> samples() {
       least_from_nothing,
       everything +
           "model_config: {model_type: llama, rms_norm_eps: 1e-6, rope_theta: 10000.0, vocab_size: 300,"
-          " rope_scaling: {rope_type: linear, factor: 2}, architectures: [A], sliding_window: null, x: \"1\","
+          " rope_scaling: {rope_type: linear, factor: 2}, architectures: [A], sliding_window: null, _name_or_path: "
+          "\"1\","
           " tie_word_embeddings: true}\n"
           "initializer_range: 0.5\ntokenizer_vocab_size: 300\nresume_from_checkpoint: none\n"
           "gradient_accumulation_steps: 3\nlr_scheduler_type: warmup_stable_decay\nmin_lr_ratio: 0.1\n"
@@ -92,6 +93,9 @@ TEST(Echo, SaysHowAKeyWasStated) {
   const std::string echo = resolved_yaml(read(least + "lr: 0.5\nseed: 3\n"));
   EXPECT_THAT(echo, HasSubstr("  learning_rate: 0.5  # stated as lr\n"));
   EXPECT_THAT(echo, HasSubstr("  seed: 3\n"));
+  const std::string betas = resolved_yaml(read(least + "optimizer: {betas: [0.8, 0.9]}\n"));
+  EXPECT_THAT(betas, HasSubstr("  adam_beta1: 0.8  # stated as optimizer.betas\n"));
+  EXPECT_THAT(betas, HasSubstr("  adam_beta2: 0.9  # stated as optimizer.betas\n"));
   EXPECT_THAT(echo, HasSubstr("  max_grad_norm: 1  # default\n"));
   EXPECT_THAT(echo, HasSubstr("train:\n"));
   EXPECT_THAT(echo, Not(HasSubstr("lora")));

@@ -55,6 +55,20 @@ TEST(Mistakes, TwoSpellingsEvenWhenTheyAgree) {
   EXPECT_THAT(mistakes(least + "domain_qa: {path: a, path: b}\n"), HasSubstr("`path` is stated a second time"));
 }
 
+/// One spelling of another tool states two keys: both are stated then.
+TEST(Mistakes, BothBetasAreStatedByOptimizerBetas) {
+  EXPECT_EQ(
+      mistakes(least + "optimizer: {betas: [0.8, 0.99]}\nadam_beta2: 0.9\n"),
+      "r.yaml:6: `adam_beta2` states adam_beta2, which line 5 states already as `optimizer.betas`; keep one of the "
+      "two");
+  EXPECT_THAT(mistakes(least + "adam_beta1: 0.9\noptimizer.betas: [0.8, 0.99]\n"),
+              HasSubstr("r.yaml:6: `optimizer.betas` states adam_beta1, which line 5 states already as `adam_beta1`"));
+  EXPECT_EQ(count(mistakes(least + "optimizer.betas: [0.8, 1]\n")), 1);
+  EXPECT_EQ(count(mistakes(least + "optimizer.betas: [0.8]\n", {"adam_beta1=0.7"})), 1);
+  EXPECT_THAT(mistakes(least, {"optimizer.betas=[0.8, 0.99]", "adam_beta2=0.9"}),
+              HasSubstr("--set adam_beta2=0.9: `adam_beta2` is overridden already"));
+}
+
 TEST(Mistakes, WrongKindsAndRanges) {
   for (const char* line : {"learning_rate: 0",
                            "learning_rate: -1",
@@ -78,6 +92,9 @@ TEST(Mistakes, WrongKindsAndRanges) {
                            "zero_stage: 4",
                            "cutoff_len: 1",
                            "val_size: 1.5",
+                           "val_size: 1.0",
+                           "val_size: 2e2",
+                           "val_size: -1",
                            "val_size: -0.1",
                            "adam_beta1: 1",
                            "adam_epsilon: 0",
@@ -213,6 +230,26 @@ TEST(Mistakes, Contradictions) {
   EXPECT_THAT(mistakes(least + "deepspeed: ds.json\n"), HasSubstr("state zero_stage"));
 }
 
+TEST(Mistakes, AShareOfOneIsNotOneRow) {
+  EXPECT_EQ(
+      mistakes(least + "val_size: 1.0\n"),
+      "r.yaml:5: val_size: `1.0` is a share that leaves nothing to train on; accepted: a share below 1, or a whole "
+      "number of documents or rows, written without a point");
+  EXPECT_EQ(read(least + "val_size: 1\n").data.val_size, 1);
+}
+
+/// One mistake makes no second one that goes away with it.
+TEST(Mistakes, OfAModelConfigOrStageSayNothingOfTuning) {
+  const std::string rest = "datasets: x\noutput_dir: r\n";
+  EXPECT_EQ(count(mistakes("model_config: {hiden_size: 8}\nstage: pt\n" + rest)), 1);
+  EXPECT_EQ(count(mistakes("model_config: 3.json\nstage: pt\n" + rest, {}, RecipeFiles::unchecked, Kind::data)), 1);
+  EXPECT_EQ(count(mistakes("model_cnfig: {hidden_size: 8}\nstage: pt\n" + rest)), 1);
+  EXPECT_EQ(count(mistakes("model_config: {hidden_size: 8}\nstage: ptt\n" + rest)), 1);
+  EXPECT_EQ(count(mistakes("model_config: {hidden_size: 8}\nstge: pt\n" + rest)), 1);
+  EXPECT_EQ(count(mistakes("model_config: {hiden_size: 8}\n" + rest)), 2) << "rows need the key, whatever the model";
+  EXPECT_EQ(count(mistakes("model_name_or_path: m\nstage: ptt\n" + rest)), 2);
+}
+
 TEST(Mistakes, OfYamlItself) {
   EXPECT_THAT(mistakes(least + "seed: [1, 2\nx: 3\n"), HasSubstr("not YAML"));
   EXPECT_THAT(mistakes("a: 1\n b: 2\n"), HasSubstr("r.yaml:2: not YAML"));
@@ -253,17 +290,44 @@ TEST(Mistakes, FilesThatAreNotThere) {
                           HasSubstr("nothing matches `" + here + "/*.jsonl`"), HasSubstr("is a file, not a folder"),
                           HasSubstr("resume_from_checkpoint: there is no")));
   EXPECT_THROW(read_recipe(folder.path() / "none.yaml"), Error);
-  EXPECT_THAT(mistakes("model_config: " + here + "/none.json\nstage: pt\ndatasets: x\noutput_dir: r\n"),
+  EXPECT_THAT(mistakes("model_config: " + here + "/none.json\nstage: pt\ndatasets: x\noutput_dir: r\n", {},
+                       RecipeFiles::unchecked, Kind::data),
               HasSubstr("cannot be read"));
-  EXPECT_THAT(mistakes("model_config: " + here + "/text.txt\nstage: pt\ndatasets: x\noutput_dir: r\n"),
+  EXPECT_THAT(mistakes("model_config: " + here + "/text.txt\nstage: pt\ndatasets: x\noutput_dir: r\n", {},
+                       RecipeFiles::unchecked, Kind::data),
               HasSubstr("is not JSON"));
 }
 
 TEST(Mistakes, ModelConfigKeysNearlySpelt) {
   EXPECT_THAT(mistakes("model_config:\n  hiden_size: 8\nstage: pt\ndatasets: x\noutput_dir: r\n"),
               HasSubstr("r.yaml:2: model_config: unknown key `hiden_size`; nearest: hidden_size"));
-  EXPECT_EQ(mistakes("model_config:\n  some_future_key: 8\nstage: pt\ndatasets: x\noutput_dir: r\n"), "")
-      << "whether a key that is nobody's misspelling is supported is the model reader's to say";
+}
+
+TEST(Mistakes, ModelConfigKeysWithoutEffectAreRefusedAllAtOnce) {
+  const std::string rest = "stage: pt\ndatasets: x\noutput_dir: r\n";
+  EXPECT_EQ(mistakes("model_config:\n  model_type: llama\n  dropout: 0.5\n  rms_norm_epsilon: 1e-3\n  rope_base: 500\n"
+                     "  use_cache: false\n  clip_qkv: null\n" +
+                     rest),
+            "r.yaml: 3 mistakes\n"
+            "r.yaml:3: model_config: unknown key `dropout`; no key that hearth reads is near it\n"
+            "r.yaml:4: model_config: unknown key `rms_norm_epsilon`; nearest: rms_norm_eps\n"
+            "r.yaml:5: model_config: unknown key `rope_base`; nearest: rope_parameters, rope_scaling or rope_theta");
+  EXPECT_THAT(mistakes(least_from_nothing, {"model_config.dropout=0.5"}),
+              HasSubstr("--set model_config.dropout=0.5: model_config: unknown key `dropout`"));
+  EXPECT_EQ(mistakes("model_config: {model_type: deepseek_v3, n_group: 8}\n" + rest), "")
+      << "a model that hearth does not read is refused as that";
+}
+
+TEST(Mistakes, KeysOfAConfigFileThatNobodyKnowsAreNotedAndLeftOut) {
+  const test::Folder folder;
+  const std::string path = (folder.path() / "config.json").string();
+  std::ofstream(path)
+      << R"({"model_type": "llama", "hidden_size": 8, "clip_qkv": 8, "use_cache": true, "dropout": 0.5})";
+  const Recipe recipe = read("model_config: " + path + "\nstage: pt\ndatasets: x\noutput_dir: r\n");
+  ASSERT_EQ(recipe.notes.size(), 1U);
+  EXPECT_THAT(recipe.notes[0], AllOf(HasSubstr(path), HasSubstr("does not know: clip_qkv, dropout;")));
+  EXPECT_EQ(recipe.model.model_config, R"({"hidden_size":8,"model_type":"llama","use_cache":true})");
+  EXPECT_EQ(read(resolved_yaml(recipe)), recipe);
 }
 
 }  // namespace

@@ -202,6 +202,11 @@ TEST(Overrides, ReplaceAndReachIntoMaps) {
   EXPECT_EQ(read(least + "lr: 3\n", {"learning_rate=0.5"}).train.learning_rate, 0.5);
   EXPECT_EQ(read(least, {"train.lr=0.5", "seed=3"}).train.learning_rate, 0.5);
   EXPECT_EQ(read(least, {"optimizer.lr=0.25"}).train.learning_rate, 0.25);
+  const std::string betas = least + "optimizer.betas: [0.8, 0.99]\n";
+  EXPECT_EQ(read(betas, {"adam_beta1=0.7"}).train.adam_beta2, 0.99) << "of two keys one is replaced";
+  EXPECT_EQ(read(betas, {"adam_beta2=0.7"}).train.adam_beta2, 0.7);
+  EXPECT_EQ(read(betas, {"optimizer.betas.1=0.6"}).train.adam_beta2, 0.6);
+  EXPECT_EQ(read(betas, {"adam_beta2=0.7"}).train.adam_beta1, 0.8);
   EXPECT_EQ(read(least, {"model=./other"}).model.model_name_or_path, "other");
   EXPECT_EQ(read(least, {"datasets=[x.txt, y.txt]"}).data.datasets.size(), 2U);
   EXPECT_EQ(read(least, {"datasets=[{path: x.txt}]", "datasets.0.path=z.txt"}).data.datasets[0].path, "z.txt");
