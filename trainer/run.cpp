@@ -19,6 +19,7 @@
 #include "trainer/run_model.h"
 #include "trainer/run_resume.h"
 #include "trainer/run_rows.h"
+#include "trainer/run_saving.h"
 #include "trainer/run_schedule.h"
 #include "trainer/run_settled.h"
 #include "trainer/run_start.h"
@@ -53,7 +54,6 @@ class Job {
     if (first() && context_.progress == ProgressStyle::none) fmt::print(stderr, "{}\n", text);
     note(text);
   }
-  std::optional<Bf16Products> products();
   StartFacts settled() const;
   void go_on();
   void place_rows();
@@ -98,7 +98,7 @@ class Job {
   std::int64_t steps_ = 0;    // of the whole run
   std::int64_t begun_ = 0;    // steps that were done before this attempt
   RunState state_;
-  std::string parent_;
+  std::optional<RunSaving> saving_;
   Clock::time_point began_ = Clock::now();
   Clock::time_point saved_ = Clock::now();
   std::int64_t tokens_before_ = 0;
@@ -128,7 +128,9 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   if (resumed_) {
     for (const std::string& text : step_notes(recipe, state_, mesh_.shape().data)) note("note: " + text);
   }
-  ChosenDevice device = context.make_device(products());
+  std::string changed;
+  ChosenDevice device = context.make_device(products_of_run(recipe, resumed_ ? &state_ : nullptr, changed));
+  if (!changed.empty()) warn("note: " + changed);
   backend_ = std::move(device.backend);
   products_ = device.products;
   for (const std::string& text : device_notes(together_, device.kind, state_)) warn("note: " + text);
@@ -138,29 +140,14 @@ Job::Job(const Recipe& recipe, const RunContext& context)
   });
 }
 
-/// A run keeps its way of making products, which is part of its bits, unless the recipe says another.
-std::optional<Bf16Products> Job::products() {
-  const std::optional<Bf16Products> stated = products_of(recipe_);
-  if (!resumed_ || recipe_.train.dtype != Dtype::bf16) return stated;
-  const bool native = state_.more.value("bf16_products", "widened") == "native";
-  const Bf16Products before = native ? Bf16Products::native : Bf16Products::widened;
-  if (stated && *stated != before) {
-    warn(fmt::format(
-        "note: this run made its bf16 products {} and goes on with {} ones: the result is right, but not the "
-        "bits of a run that kept its way",
-        name_of(before), name_of(*stated)));
-  }
-  return stated.value_or(before);
-}
-
 /// Where the run stands: at the checkpoint that was found, which the first rank has verified, or at its beginning.
 void Job::go_on() {
   if (start_.checkpoint) {
     resumed_ = std::make_unique<CheckpointReader>(*start_.checkpoint, Verify::nothing);
     check_continues(*resumed_, recipe_, model_, data_.train);
     state_ = resumed_->state();
-    parent_ = resumed_->digest();
   }
+  saving_.emplace(recipe_, transformer_, model_, context_.program, resumed_ ? resumed_->digest() : "");
   place_rows();
 }
 
@@ -263,7 +250,7 @@ void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chose
       "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
       "update was left out on every rank and the run stops{}. {}",
       step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
-      parent_.empty() ? "" : "; its last checkpoint is good", advice_after_trouble(recipe_, step));
+      saving_->any() ? "; its last checkpoint is good" : "", advice_after_trouble(recipe_, step));
   progress_.end();
   report(text, true);
   fail_everywhere(Kind::numeric, "{}", text);
@@ -308,17 +295,8 @@ bool Job::save_is_due(std::int64_t step, RunEnd& end) {
 }
 
 bool Job::save(std::int64_t step) {
-  const bool moments = !recipe_.output.save_only_model;
   state_.more["bf16_products"] = name_of(products_);
-  SaveOptions options;
-  options.program = context_.program;
-  options.parent = parent_;
-  options.limit = recipe_.output.save_total_limit;
-  for (const Parameter& parameter : transformer_.parameters()) options.parameters.push_back(parameter.name);
-  CarriedFiles files = model_.files;
-  files.emplace_back("recipe.yaml", state_.recipe);
-  const SaveResult result = save_checkpoint(context_.world, recipe_.output.output_dir, state_,
-                                            owned_pieces(on_->groups, moments), files, options);
+  const SaveResult result = saving_->save(context_.world, state_, on_->groups);
   saved_ = Clock::now();
   for (const std::string& text : result.notes) warn("note: " + text);
   if (!result.committed) {
@@ -331,7 +309,6 @@ bool Job::save(std::int64_t step) {
           result.text);
     return false;
   }
-  parent_ = result.digest;
   return true;
 }
 

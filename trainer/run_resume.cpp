@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "trainer/recipe_step.h"
+
 namespace hearth {
 
 void check_continues(const CheckpointReader& from, const Recipe& recipe, const RunModel& model, const Dataset& train) {
@@ -75,6 +77,21 @@ std::vector<std::string> device_notes(const Together& together, const std::strin
   }
   known.push_back(first);
   return notes;
+}
+
+std::optional<Bf16Products> products_of_run(const Recipe& recipe, const RunState* state, std::string& changed) {
+  const std::optional<Bf16Products> stated = products_of(recipe);
+  if (state == nullptr || recipe.train.dtype != Dtype::bf16) return stated;
+  const bool native = state->more.value("bf16_products", "widened") == "native";
+  const Bf16Products before = native ? Bf16Products::native : Bf16Products::widened;
+  if (stated && *stated != before) {
+    changed = fmt::format(
+        "this run made its bf16 products {} and goes on with {} ones: the result is right, but not the bits of a run "
+        "that "
+        "kept its way",
+        name_of(before), name_of(*stated));
+  }
+  return stated.value_or(before);
 }
 
 }  // namespace hearth

@@ -1,11 +1,13 @@
 // Whether a run may go on from a checkpoint, and whether it does so to the bit.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "data/together.h"
+#include "kernels/backend.h"
 #include "trainer/checkpoint.h"
 #include "trainer/recipe.h"
 #include "trainer/run_model.h"
@@ -27,5 +29,9 @@ std::string note_of_kinds(const Together& together, const std::string& kind);
 /// What a person should know when the ranks, or this and an earlier attempt, do not compute on one kind of device. `state`
 /// keeps every kind that a run was computed on, in order. A collective.
 std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state);
+
+/// How a run's products of bf16 are to be made: as the recipe says, else as the run began, whose state is null where it
+/// begins; nothing: as the device does. `changed` says what a recipe changes in the middle of a run, if it does.
+std::optional<Bf16Products> products_of_run(const Recipe& recipe, const RunState* state, std::string& changed);
 
 }  // namespace hearth
