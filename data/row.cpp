@@ -45,7 +45,9 @@ std::string renamed(std::string_view column, const Columns& columns) {
 }
 
 std::string json_reason(simdjson::error_code error) {
-  return simdjson::error_message(error);
+  std::string reason = simdjson::error_message(error);
+  if (error == simdjson::STRING_ERROR) reason += " (a wrong escape, or half of a pair, as \\ud800 alone is)";
+  return reason;
 }
 
 std::optional<Complaint> as_text(const Element& element, const char* key, std::string& into) {
@@ -126,6 +128,13 @@ std::optional<std::vector<std::string>> keys_of(std::string_view line, const Col
     if (const std::string key = renamed(field.key, columns); !key.empty()) keys.push_back(key);
   }
   return keys;
+}
+
+std::string why_no_object(std::string_view line) {
+  simdjson::dom::parser parser;
+  Element element;
+  const simdjson::error_code error = parser.parse(line.data(), line.size()).get(element);
+  return error == simdjson::SUCCESS ? "no object" : "not JSON: " + json_reason(error);
 }
 
 std::vector<Format> formats_that_fit(const std::vector<std::string>& keys) {

@@ -36,6 +36,8 @@ void check_columns(const Columns& columns);
 
 /// The keys of a row (after `columns`), in the order of the line; nothing when the line is no JSON object.
 std::optional<std::vector<std::string>> keys_of(std::string_view line, const Columns& columns);
+/// Why keys_of gives nothing, in words.
+std::string why_no_object(std::string_view line);
 /// Every format whose keys are all among these.
 std::vector<Format> formats_that_fit(const std::vector<std::string>& keys);
 

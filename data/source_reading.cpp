@@ -54,12 +54,18 @@ std::string no_format(const std::vector<std::string>& names, const Columns& colu
 Format detect(const Path& path, Container container, const Columns& columns) {
   LineReader lines(path, container);
   bool blank = true;
+  std::string first;  // what is wrong with the first line that is not blank
   while (lines.number() < 100 && lines.next()) {
     std::string_view line = lines.line();
     if (lines.number() == 1 && line.starts_with(byte_order_mark)) line.remove_prefix(byte_order_mark.size());
     blank = blank && is_blank(line);
     const auto keys = is_blank(line) ? std::nullopt : keys_of(line, columns);
-    if (!keys) continue;
+    if (!keys) {
+      if (first.empty() && !is_blank(line)) {
+        first = fmt::format("line {}: {}", lines.number(), why_no_object(line));
+      }
+      continue;
+    }
     const std::vector<Format> fit = formats_that_fit(*keys);
     if (!fit.empty() && std::none_of(fit.begin(), fit.end(), readable)) {
       fail(Kind::usage, "{}, line {}: {} is recognised but cannot be read yet; convert it to rows of {}", path.string(),
@@ -73,8 +79,8 @@ Format detect(const Path& path, Container container, const Columns& columns) {
     fail(Kind::data, "{}, line {}: {}", path.string(), lines.number(), no_format(*keys_of(line, {}), columns));
   }
   if (blank && !lines.next()) return Format::text;  // an empty file has no rows of any format
-  fail(Kind::data, "{}: none of the first {} lines is a JSON object, so the format of its rows cannot be told",
-       path.string(), lines.number());
+  fail(Kind::data, "{}: none of the first {} lines is a JSON object, so the format of its rows cannot be told; {}",
+       path.string(), lines.number(), first);
 }
 
 /// Digest and size of the bytes up to the end of `rows_left` rows (all of them: nothing), which are counted off.

@@ -217,6 +217,7 @@ ExportReport export_hf(const Path& model_or_run, const Path& to, const ExportOpt
     if (!world.first()) return;
     aside.emplace(target, folder);
     report.files = write_folder(opened, folder, report.dtype, options.shard_bytes);
+    if (options.written) options.written(folder);
   });
   load.capacity = 256;
   load.dtype = report.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;

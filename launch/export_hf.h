@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,8 @@ struct ExportOptions {
   std::optional<Dtype> dtype;  // f32, bf16, f16; nothing: the run's
   std::uint64_t shard_bytes = hf::usual_shard_bytes;
   LoadOptions load;  // threads and mesh of the comparison
+  /// For tests: called by the first rank when the folder is written and nothing of it was read back.
+  std::function<void(const Path& folder)> written = {};
 };
 
 struct ExportReport {

@@ -57,9 +57,10 @@ Request asked_of(const Options& options) {
     fail(Kind::usage, "--top-p {}: above 0, at most 1", request.sampling.top_p);
   }
   for (const char* name : {"top-k", "top-p", "seed"}) {
-    if (options.given(name) && !options.given("temperature")) {
+    if (options.given(name) && request.sampling.temperature == 0) {
       fail(Kind::usage,
-           "--{} shapes a draw, and without --temperature nothing is drawn: add --temperature 1, or leave it out",
+           "--{} shapes a draw, and without a --temperature above 0 nothing is drawn: add --temperature 1, or leave it "
+           "out",
            name);
     }
   }

@@ -151,7 +151,8 @@ void write_output(const Path& path, const Input& input, const Probed& probed, co
 int verb_probe(const Words& words, Environment& environment) {
   Options options(
       "probe MODEL --input X.safetensors --output Y.safetensors [--gradients] [--set key=value ...]",
-      "X holds input_ids (B, S), or (T) with document_starts, and optionally labels (not shifted, -100: none); Y gets\n"
+      "X holds input_ids (B, S), or (T) with document_starts, and optionally labels (not shifted, -100: none; without "
+      "them, the tokens themselves); Y gets\n"
       "logits (f32), loss (f64, mean over the valid targets, if there are any) and with --gradients gradient.NAME "
       "under\n"
       "the checkpoint's own names. Runs alone or under mpirun.\n" +

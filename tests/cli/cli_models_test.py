@@ -126,6 +126,24 @@ class Eval(cli.CliTest):
         self.assertEqual(answer["exact_match"], answer["answered_exactly"] / 2)
 
 
+    def test_an_answer_that_is_right_counts_and_one_that_is_wrong_does_not(self):
+        """A model learns three answers by heart."""
+        facts = {"The crane stands in": " Reedholm", "The pump runs on": " oil VG 810", "The saw belongs to": " Greta"}
+        self.write("facts.jsonl", "".join(json.dumps({"prompt": p, "completion": c}) + "\n" for p, c in facts.items()))
+        wrong = [{"prompt": p, "completion": c} for p, c in zip(facts, (" Reedhol", " oil VG 811", " Greta"))]
+        self.write("mixed.jsonl", "".join(json.dumps(row) + "\n" for row in wrong))
+        recipe = self.recipe(datasets="facts.jsonl", stage="sft", packing="none", global_batch_size=3, max_steps=60,
+                             learning_rate="5.0e-3", save_steps=60)
+        self.good("train", recipe, "--progress", "none")
+        for ranks in (0, 2):
+            for name, right in (("facts", 3), ("mixed", 1)):
+                answer = self.good("eval", "run", "--qa", f"{name}.jsonl", ranks=ranks)
+                self.assertEqual(json.loads(answer.out)["answered_exactly"], right, answer)
+                self.assertEqual(json.loads(answer.out)["questions"], 3, answer)
+        for prompt, completion in facts.items():
+            self.assertEqual(self.good("generate", "run", "--prompt", prompt).out.rstrip("\n"), completion)
+
+
 class Tokenize(cli.CliTest):
     def test_both_forms(self):
         text = "Once upon a time,\nthere was a little girl.\n"

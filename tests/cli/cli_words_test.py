@@ -83,6 +83,7 @@ class Misspelt(cli.CliTest):
                              ("--seed -1", "--ids", "1", "--seed", "-1"),
                              ("--top-k shapes a draw", "--ids", "1", "--top-k", "5"),
                              ("--seed shapes a draw", "--ids", "1", "--seed", "5"),
+                             ("--top-p shapes a draw", "--ids", "1", "--temperature", "0", "--top-p", "0.5"),
                              ("'abc'", "--ids", "1", "--max-new-tokens", "abc"),
                              ("--max-new-tokens 0", "--ids", "1", "--max-new-tokens", "0"),
                              ("--dtype f64: f32 or bf16", "--ids", "1", "--dtype", "f64"),

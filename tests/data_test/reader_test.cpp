@@ -274,6 +274,9 @@ TEST(Reader, WhatFitsNothingIsRefusedWithItsColumns) {
   EXPECT_THAT(error_of(Kind::data, [&] { find_sources({mapped}); }),
               testing::AllOf(HasSubstr("line 2"), HasSubstr("takes completion from `reply`, but the row has"),
                              HasSubstr("`question`, `answer`"), testing::Not(HasSubstr("takes prompt"))));
+  put(path, "\n{\"text\": \"a \\ud800 b\"}\n");
+  EXPECT_THAT(error_of(Kind::data, [&] { find_sources({dataset(path)}); }),
+              testing::AllOf(HasSubstr("line 2: not JSON"), HasSubstr("\\ud800 alone")));
   put(path, "not json\nat all\n");
   EXPECT_THAT(error_of(Kind::data, [&] { find_sources({dataset(path)}); }), HasSubstr("none of the first 2 lines"));
 }

@@ -33,6 +33,7 @@ TEST(Interruption, ASignalIsNoticed) {
 int end_of(Interruption::Of of, const std::vector<int>& signals) {
   const pid_t child = ::fork();
   if (child == 0) {
+    for (const int signal : signals) ::signal(signal, SIG_DFL);  // a shell's background jobs inherit some as ignored
     const Interruption interruption(of);
     for (const int signal : signals) {
       ::kill(::getpid(), signal);

@@ -92,5 +92,36 @@ TEST(Decoder, CacheEqualsNoCache) {
   }
 }
 
+/// A prompt of several tokens, and what follows it, one by one.
+TEST(Decoder, GoesOnBehindAPromptOfSeveralTokens) {
+  ModelConfig config;
+  config.vocabulary = 11;
+  config.width = 16;
+  config.hidden = 20;
+  config.layers = 2;
+  config.heads = 2;
+  config.key_value_heads = 1;
+  config.head_width = 8;
+  config.initializer_range = 0.5F;
+  const Transformer model(config);
+  const auto backend = make_cpu_backend({.threads = 1});
+  FreshWeights weights(model, backend->memory());
+  const std::vector<std::int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3};
+  for (const std::size_t prompt : {std::size_t{2}, std::size_t{7}}) {
+    Decoder step(model, weights, backend->ops(), backend->memory(), Dtype::f32, 20);
+    step.append(std::span(tokens).first(prompt));
+    for (std::size_t n = prompt + 1; n <= tokens.size(); ++n) {
+      const auto one = step.append(std::span(tokens).subspan(n - 1, 1));
+      Decoder whole(model, weights, backend->ops(), backend->memory(), Dtype::f32, 20);
+      const auto all = whole.append(std::span(tokens).first(n));
+      double largest = 0;
+      for (const float logit : all) largest = std::max(largest, std::abs(static_cast<double>(logit)));
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        EXPECT_NEAR(one[i], all[i], 64 * 2 * largest * std::numeric_limits<float>::epsilon()) << prompt << " " << n;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hearth
