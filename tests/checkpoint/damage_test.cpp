@@ -119,6 +119,21 @@ TEST_F(Damage, files_that_are_not_the_saved_ones) {
   expect_found("a link to the right bytes", "no plain file");
 }
 
+TEST_F(Damage, a_carried_file_that_changes_while_it_is_open) {
+  const CheckpointReader reader(step(20));
+  const std::vector<std::string> names = reader.carried_names();
+  ASSERT_FALSE(names.empty());
+  for (const std::string& name : names) {
+    const std::string bytes = reader.carried(name).value();
+    put(step(20) / name, bytes + " ");
+    std::string text;
+    EXPECT_EQ(kind_of([&] { reader.carried(name); }, &text), Kind::integrity) << name;
+    EXPECT_THAT(text, HasSubstr("was changed after it was verified"));
+    put(step(20) / name, bytes);
+    EXPECT_EQ(reader.carried(name), bytes);
+  }
+}
+
 TEST_F(Damage, another_checkpoint_under_this_name) {
   std::filesystem::remove_all(step(20));
   std::filesystem::copy(step(10), step(20));
