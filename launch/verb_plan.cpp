@@ -178,8 +178,9 @@ PlanRequest request_of(const Recipe& recipe, const ModelConfig& config, std::int
   request.zero_stage = recipe.parallel.zero_stage;
   if (recipe.parallel.data_shard_size) request.shard = static_cast<int>(*recipe.parallel.data_shard_size);
   if (stated.contains("gradient_checkpointing")) request.recompute = recipe.train.gradient_checkpointing;
-  if (stated.contains("pipeline_schedule")) request.schedule = schedule_kind(recipe);
-  if (recipe.parallel.pipeline_chunks) request.chunks = chunks_of(recipe);
+  constexpr int several = 2;  // stages: what is stated of a schedule holds for every mesh that has one
+  if (stated.contains("pipeline_schedule")) request.schedule = schedule_kind(recipe, several);
+  if (recipe.parallel.pipeline_chunks) request.chunks = chunks_of(recipe, several);
   return request;
 }
 
@@ -193,8 +194,8 @@ void settle(PlanRequest& request, const Recipe& recipe, const MeshShape& mesh) {
   request.zero_stage = zero_stage(recipe, mesh.data * mesh.context);
   if (!request.shard) request.shard = 0;
   request.recompute = recipe.train.gradient_checkpointing;
-  request.schedule = schedule_kind(recipe);
-  request.chunks = chunks_of(recipe);
+  request.schedule = schedule_kind(recipe, mesh.pipe);
+  request.chunks = chunks_of(recipe, mesh.pipe);
 }
 
 /// What is planned, and on what.

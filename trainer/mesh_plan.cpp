@@ -48,6 +48,11 @@ std::vector<Bf16Products> ways_of(const Machine& machine, const PlanRequest& req
   return {Bf16Products::widened, Bf16Products::native};
 }
 
+/// Of a stage, where nothing is said.
+int usual_chunks(PipelineSchedule schedule) {
+  return schedule == PipelineSchedule::interleaved ? 2 : 1;
+}
+
 }  // namespace
 
 /// The model cut for its axes.
@@ -142,7 +147,7 @@ PlannedLayout Planner::stated_layout(const MeshShape& mesh) const {
   layout.recompute = request_.recompute.value_or(0);
   if (mesh.pipe == 1) return layout;
   layout.schedule = request_.schedule.value_or(PipelineSchedule::one_f_one_b);
-  layout.chunks = request_.schedule ? request_.chunks.value_or(1) : 1;
+  layout.chunks = request_.chunks.value_or(usual_chunks(layout.schedule));
   return layout;
 }
 
@@ -159,11 +164,12 @@ std::vector<Planner::Schedule> Planner::schedules(const MeshShape& mesh, int rou
       why = error.text();
     }
     if (why.empty()) all.push_back({kind, chunks});
-    if (request_.schedule) refusal = why;
+    if (request_.schedule || request_.chunks) refusal = why;
   };
-  add(PipelineSchedule::one_f_one_b, request_.schedule ? request_.chunks.value_or(1) : 1);
-  add(PipelineSchedule::zero_bubble, request_.schedule ? request_.chunks.value_or(1) : 1);
-  add(PipelineSchedule::interleaved, request_.chunks.value_or(2));
+  for (const PipelineSchedule kind :
+       {PipelineSchedule::one_f_one_b, PipelineSchedule::zero_bubble, PipelineSchedule::interleaved}) {
+    add(kind, request_.chunks.value_or(usual_chunks(kind)));
+  }
   return all;
 }
 

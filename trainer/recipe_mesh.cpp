@@ -25,7 +25,11 @@ std::string nearest(int wish, int most, const Works& works) {
 }  // namespace
 
 PipelineSchedule schedule_kind(const Recipe& recipe) {
-  if (recipe.parallel.pipeline_parallel_size == 1) return PipelineSchedule::one_f_one_b;
+  return schedule_kind(recipe, static_cast<int>(recipe.parallel.pipeline_parallel_size));
+}
+
+PipelineSchedule schedule_kind(const Recipe& recipe, int stages) {
+  if (stages == 1) return PipelineSchedule::one_f_one_b;
   switch (recipe.parallel.pipeline_schedule) {
     case Recipe::PipelineSchedule::one_forward_one_backward:
       return PipelineSchedule::one_f_one_b;
@@ -38,7 +42,11 @@ PipelineSchedule schedule_kind(const Recipe& recipe) {
 }
 
 int chunks_of(const Recipe& recipe) {
-  if (recipe.parallel.pipeline_parallel_size == 1) return 1;
+  return chunks_of(recipe, static_cast<int>(recipe.parallel.pipeline_parallel_size));
+}
+
+int chunks_of(const Recipe& recipe, int stages) {
+  if (stages == 1) return 1;
   const bool interleaved = recipe.parallel.pipeline_schedule == Recipe::PipelineSchedule::interleaved;
   return static_cast<int>(recipe.parallel.pipeline_chunks.value_or(interleaved ? 2 : 1));
 }

@@ -21,6 +21,9 @@ void check_shards(const MeshShape& shape, std::int64_t shard);
 PipelineSchedule schedule_kind(const Recipe& recipe);
 /// Chunks of each stage of the pipeline.
 int chunks_of(const Recipe& recipe);
+/// Both on so many stages, whatever the recipe says of their number.
+PipelineSchedule schedule_kind(const Recipe& recipe, int stages);
+int chunks_of(const Recipe& recipe, int stages);
 /// The ZeRO stage on that many ranks that sum (data x context).
 int zero_stage(const Recipe& recipe, int ranks);
 

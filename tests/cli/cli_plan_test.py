@@ -136,6 +136,27 @@ class Keys(cli.CliTest):
             self.assertLessEqual(peak, needed * (1 + 1e-9), longest)
             self.assertGreater(peak, needed * (0.97 if reaches else 0.3), longest)
 
+    def test_a_stated_schedule_is_kept_on_every_pipeline(self):
+        """Also where the recipe leaves the number of stages to the plan."""
+        for keys, schedule, chunks in [({"pipeline_schedule": "zero_bubble"}, "zero_bubble", 1),
+                                       ({"pipeline_schedule": "interleaved"}, "interleaved", 2),
+                                       ({"pipeline_schedule": "interleaved", "pipeline_chunks": 3}, "interleaved", 3),
+                                       ({"pipeline_schedule": "1f1b"}, "1f1b", 1),
+                                       ({"pipeline_chunks": 3}, "interleaved", 3)]:
+            recipe = self.recipe(global_batch_size=8, **keys)
+            listed = json.loads(self.good("plan", recipe, "--ranks", "4", "--json").out)["meshes"]
+            pipes = [mesh for mesh in listed if mesh["mesh"]["pipe"] > 1 and mesh["refusal"] is None]
+            self.assertGreater(len(pipes), 1, keys)
+            for mesh in pipes:
+                self.assertEqual((mesh["pipeline_schedule"], mesh["pipeline_chunks"]), (schedule, chunks), keys)
+            if "pipeline_schedule" not in keys:
+                continue
+            one = json.loads(self.good("plan", recipe, "--mesh", "pipe=2,data=2", "--json").out)["meshes"]
+            stated = self.good("plan", recipe, "--mesh", "pipe=2,data=2", "--json", "--set", "pipeline_parallel_size=2")
+            self.assertEqual((one[0]["pipeline_schedule"], one[0]["pipeline_chunks"]), (schedule, chunks), keys)
+            for part in one[0].keys() - {"keys"}:
+                self.assertEqual(one[0][part], json.loads(stated.out)["meshes"][0][part], (keys, part))
+
     def test_what_the_recipe_states_is_kept(self):
         recipe = self.recipe(tensor_parallel_size=2, global_batch_size=None)
         answer = self.good("plan", recipe, "--ranks", "8", "--all")
