@@ -98,12 +98,16 @@ void check_model(const ModelConfig& config, const MeshShape& shape, int chunks) 
   }
   const auto blocks = static_cast<int>(2 * config.layers + 3);
   if (shape.pipe * chunks > blocks) {
+    std::string fewer;
+    if (blocks >= chunks) fewer = counted(blocks / chunks, "stage");
+    if (chunks > 1 && blocks >= shape.pipe) {
+      fewer += (fewer.empty() ? "" : ", or ") + counted(blocks / shape.pipe, "chunk");
+    }
     fail_everywhere(
         Kind::usage,
         "pipeline_parallel_size: {}{}: this model has {} blocks to share out (two a layer, embedding, final norm and "
         "head): use at most {}",
-        shape.pipe, chunks > 1 ? fmt::format(" with {} chunks each", chunks) : "", blocks,
-        counted(blocks / chunks, "stage"));
+        shape.pipe, chunks > 1 ? fmt::format(" with {} chunks each", chunks) : "", blocks, fewer);
   }
 }
 

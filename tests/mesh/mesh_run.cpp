@@ -145,6 +145,20 @@ ListedRows counted_rows(std::int64_t vocabulary, const std::vector<int>& counts)
   return ListedRows(std::move(rows));
 }
 
+ListedRows long_rows(std::int64_t vocabulary) {
+  const Key key = Key(17).with("long");
+  std::uint64_t index = 0;
+  std::vector<Row> rows;
+  for (const int tokens : {1100, 1300}) {
+    std::vector<std::int32_t> ids;
+    for (int t = 0; t < tokens; ++t) {
+      ids.push_back(static_cast<std::int32_t>(key.below(static_cast<std::uint64_t>(vocabulary), index++)));
+    }
+    rows.push_back(labelled_row(std::move(ids), {}));
+  }
+  return ListedRows(std::move(rows));
+}
+
 ListedRows mixed_rows(std::int64_t vocabulary) {
   const Key key = Key(11).with("rows");
   std::uint64_t index = 0;
@@ -172,6 +186,7 @@ ListedRows mixed_rows(std::int64_t vocabulary) {
 ListedRows rows_of(std::int64_t vocabulary, const std::string& kind) {
   if (kind == "uneven") return counted_rows(vocabulary, {1, 7, 0, 5});
   if (kind == "counted") return counted_rows(vocabulary, {1, 7, 5});
+  if (kind == "long") return long_rows(vocabulary);
   require(kind == "mixed", "a kind of rows of the mesh tests");
   return mixed_rows(vocabulary);
 }

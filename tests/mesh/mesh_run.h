@@ -39,7 +39,8 @@ ModelConfig config_of(const std::string& family);
 /// Those that a tensor axis of 2 and 4 can cut.
 std::vector<std::string> families();
 /// mixed: 24 rows of 5 to 31 tokens, some without a target, some of several documents. uneven: four rows of nine tokens
-/// with 1, 7, 0 and 5 targets. counted: the same without the one that has none.
+/// with 1, 7, 0 and 5 targets. counted: the same without the one that has none. long: two rows of 1100 and 1300 tokens, longer
+/// than a chunk of the head on every rank of a small mesh.
 ListedRows rows_of(std::int64_t vocabulary, const std::string& kind = "mixed");
 /// The rows of step `step` of a run, from 0.
 std::vector<std::int64_t> rows_of_step(const MeshRun& run, std::int64_t step);

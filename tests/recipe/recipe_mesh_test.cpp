@@ -57,7 +57,9 @@ TEST(RecipeMesh, AModelThatCannotBeCutIsRefusedWithTheNearestSizes) {
   EXPECT_NO_THROW(check_model(config, {.pipe = 7}));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 8}); }), HasSubstr("use at most 7 stages"));
   EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 4}, 2); }), HasSubstr("use at most 3 stages"));
-  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 2}, 7); }), testing::EndsWith("use at most 1 stage"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 2}, 7); }),
+              testing::EndsWith("use at most 1 stage, or 3 chunks"));
+  EXPECT_THAT(refusal_of([&] { check_model(config, {.pipe = 2}, 20); }), testing::EndsWith("use at most 3 chunks"));
 }
 
 TEST(RecipeMesh, MicrobatchesSuitTheSchedule) {

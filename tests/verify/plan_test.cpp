@@ -99,6 +99,15 @@ TEST(Plan, IsTheRecipesWay) {
   EXPECT_EQ(plan.placed.chunks, 2);
   EXPECT_EQ(plan.placed.recompute, 2);
   EXPECT_EQ(plan.placed.order, SumOrder::fast);
+  for (const auto& [wish_of, kind, chunks] :
+       {std::tuple{Recipe::PipelineSchedule::zero_bubble, PipelineSchedule::zero_bubble, 1},
+        std::tuple{Recipe::PipelineSchedule::interleaved, PipelineSchedule::interleaved, 2},
+        std::tuple{Recipe::PipelineSchedule::one_forward_one_backward, PipelineSchedule::one_f_one_b, 1}}) {
+    const VerifyPlan piped =
+        verify_plan(test::recipe_of({.mesh = {.pipe = 2}, .schedule = wish_of}), test::real_config("llama"), 2);
+    EXPECT_EQ(piped.placed.schedule, kind);
+    EXPECT_EQ(piped.placed.chunks, chunks);
+  }
   EXPECT_EQ(plan.dtype, Dtype::bf16);
   EXPECT_EQ(plan.label_smoothing, 0.25);
   EXPECT_EQ(plan.step.max_norm, 1.0);
