@@ -67,6 +67,10 @@ void check_measured_file(const std::string& name, const Path& file) {
 }
 
 int measure(const Options& options, Environment& environment) {
+  for (const char* name : {"ranks", "mesh", "device-memory", "all", "json", "set"}) {
+    if (options.has(name))
+      fail(Kind::usage, "--{} says nothing of this host: plan --measure takes --machine alone", name);
+  }
   const Path file = options.has("machine") ? machine_file(options.text("machine")) : Path("host.yaml");
   check_measured_file(options.has("machine") ? options.text("machine") : "host", file);
   const int threads = default_threads(environment);

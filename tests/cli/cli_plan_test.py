@@ -356,6 +356,7 @@ class Measured(cli.CliTest):
             self.refused(2, ["ships with hearth", "name another file"], "plan", "--measure", "--machine", name)
         self.assertEqual(shipped.read_bytes(), content)
         self.refused(2, ["describes no machine", "name another file"], "plan", "--measure", "--machine", recipe)
+        self.refused(2, ["--ranks", "takes --machine alone"], "plan", "--measure", "--ranks", "3")
         self.write("mine.yaml", HOST)
         self.good("plan", "--measure", "--machine", "mine.yaml")
         self.assertIn("Measured by", (self.folder / "mine.yaml").read_text())
