@@ -149,8 +149,8 @@ void write_account(const OpenedModel& model, const Path& folder, const ExportRep
   write_file(folder / "hearth_export.json", account.dump(2) + "\n");
 }
 
-/// A hidden folder beside the target that goes away unless it was renamed. It has one name, and the kernel's lock while somebody writes into
-/// it: so what an export that was killed left there is known to be nobody's, and is taken away by the next.
+/// A hidden folder beside the target that goes away unless it was renamed. It has one name, and the kernel's lock while
+/// somebody writes into it: so what an export that was killed left there is known to be nobody's, and is taken away by the next.
 class Aside {
  public:
   Aside(const Path& to, const Path& folder) : to_(to), folder_(folder) {

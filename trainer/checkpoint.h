@@ -68,8 +68,8 @@ struct SaveResult {
 /// `options` are rank 0's (the others' are not looked at, but for at_point). The caller holds the RunLock of
 /// output_dir. When storage or the machine fails on any rank (disk full, I/O, permission), nothing is committed, what
 /// was there stays, nothing unfinished remains, and the result says so; the caller decides whether to go on. A broken
-/// promise of the callers (an element or a parameter without owner, an element with two, a wrong tensor) throws Kind::internal on every rank.
-/// A step-N that exists already is replaced in one exchange.
+/// promise of the callers (an element or a parameter without owner, an element with two, a wrong tensor) throws
+/// Kind::internal on every rank. A step-N that exists already is replaced in one exchange.
 SaveResult save_checkpoint(Communicator& world, const Path& output_dir, const RunState& state,
                            std::span<const SavedPiece> pieces, const CarriedFiles& carried, const SaveOptions& options);
 

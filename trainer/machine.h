@@ -24,7 +24,7 @@ struct Machine {
   std::map<Dtype, double> peaks;
   /// FLOP/s that large products reach.
   std::map<Dtype, double> products;
-  /// Of a CPU: how it does products of bf16, which a run measures when it begins. Not said: either way.
+  /// Of a CPU: how a run makes products of bf16 there. Not said: either way.
   std::optional<Bf16Products> bf16_products;
 
   /// FLOP/s of attention over long rows, counting what the causal mask leaves and five products in backward; over rows

@@ -18,7 +18,7 @@ struct PlannedGroup {
 };
 std::vector<PlannedGroup> groups_of(const PlannedModel& model, const PlannedLayout& layout, int stage);
 
-/// Weights, masters, moments, gradients, gathered blocks, norm.
+/// Weights, masters, moments, gradients, gathered blocks, communication.
 void add_state(const PlannedModel& model, const PlannedLayout& layout, int stage, MemoryPlan& plan);
 /// What was found of the microbatches in flight on other meshes, so that a schedule is not carried out anew for each. All
 /// models that it is asked for are of one ModelConfig, and stay where they are as long as it.

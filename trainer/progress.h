@@ -19,8 +19,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// After a step. A bar is redrawn at most ten times a second, a line is printed every `every` steps and at the last, which `last` may
-  /// say of another than the run's.
+  /// After a step. A bar is redrawn at most ten times a second, a line is printed every `every` steps and at the last,
+  /// which `last` may say of another than the run's.
   void step(const StepRecord& record, bool last = false);
   /// A line of its own, above the bar.
   void note(const std::string& text);

@@ -1,17 +1,15 @@
 #include "trainer/run.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 
 #include "base/counted.h"
-#include "trainer/memory_plan.h"
 #include "trainer/model_on_mesh.h"
 #include "trainer/recipe_check.h"
 #include "trainer/recipe_mesh.h"
 #include "trainer/recipe_step.h"
 #include "trainer/report.h"
 #include "trainer/report_text.h"
+#include "trainer/run_clock.h"
 #include "trainer/run_data.h"
 #include "trainer/run_evaluation.h"
 #include "trainer/run_interruption.h"
@@ -30,12 +28,6 @@
 namespace hearth {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point then) {
-  return std::chrono::duration<double>(Clock::now() - then).count();
-}
 
 /// In RunState::more: the step whose evaluation was cut off by an interruption and is still to be done.
 constexpr const char* cut_off = "evaluation_cut_off";
@@ -57,7 +49,6 @@ class Job {
   StartFacts settled() const;
   void go_on();
   void place_rows();
-  void plan(const PlacedOptions& placed);
   void fill();
   void introduce();
   void before_the_first_step();
@@ -68,11 +59,11 @@ class Job {
   bool save(std::int64_t step);
   bool save_is_due(std::int64_t step, RunEnd& end);
   void end_early(std::int64_t step, bool saved, RunEnd end);
-  RunEnd nothing_left();
+  bool nothing_left() const;
+  RunEnd end_without_a_step();
   StepRecord record_of(std::int64_t step) const;
   void finish();
   WrittenReport report(const std::string& ending = "", bool broken = false);
-  ReportFacts facts() const;
 
   const Recipe& recipe_;
   const RunContext& context_;
@@ -96,12 +87,9 @@ class Job {
 
   std::string memory_table_;  // of the first rank, made beforehand
   std::int64_t steps_ = 0;    // of the whole run
-  std::int64_t begun_ = 0;    // steps that were done before this attempt
   RunState state_;
   std::optional<RunSaving> saving_;
-  Clock::time_point began_ = Clock::now();
-  Clock::time_point saved_ = Clock::now();
-  std::int64_t tokens_before_ = 0;
+  RunClock clock_;
 };
 
 Job::Job(const Recipe& recipe, const RunContext& context)
@@ -171,20 +159,9 @@ void Job::place_rows() {
   const StepRows of_step = {state_.microbatches * state_.microbatch_rows, state_.microbatch_rows, state_.microbatches};
   check_schedule(recipe_, mesh_.shape(), of_step.microbatches);
   step_rows_.emplace(recipe_, rows, of_step);
-  begun_ = state_.step;
   steps_ = step_rows_->steps(state_);
-  tokens_before_ = state_.tokens;
+  clock_.begin(state_, steps_);
   state_.recipe = resolved_yaml(recipe_, settled_at_start(recipe_, settled()));
-}
-
-/// Memory is known before any is taken.
-void Job::plan(const PlacedOptions& placed) {
-  const int data = mesh_.shape().data;
-  const auto rounds = static_cast<int>((step_rows_->of_step().microbatches + data - 1) / data);
-  PlannedLayout layout = layout_of(transformer_, mesh_.shape(), placed, rounds);
-  layout.asks_questions = evaluation_.asks_questions();
-  const PlannedModel planned(transformer_, placed.capacity, placed.compute);
-  memory_table_ = memory_table(plan_memory(planned, layout, mesh_.along(Axis::pipe).rank(), *backend_));
 }
 
 void Job::fill() {
@@ -195,7 +172,9 @@ void Job::fill() {
   // One row at least: a run that is finished has no microbatch to come, and its model is placed all the same.
   placed.capacity =
       std::max({capacity_for(rows_, step_rows_->to_come(state_)), capacity_for(rows_, 1), evaluation_.capacity()});
-  if (first()) plan(placed);
+  if (first()) {  // memory is known before any is taken
+    memory_table_ = memory_of(settled(), transformer_, placed, evaluation_.asks_questions(), *backend_);
+  }
   on_ = std::make_unique<ModelOnMesh>(transformer_, mesh_, placed, ops, memory);
   const StepOptions step = step_of_recipe(recipe_, step_rows_->of_step().microbatch);
   stepper_ = std::make_unique<Stepper>(on_->pipeline, on_->groups, ops, memory, rows_, step);
@@ -209,16 +188,7 @@ void Job::fill() {
 }
 
 StepRecord Job::record_of(std::int64_t step) const {
-  StepRecord record;
-  record.step = step;
-  record.total_steps = steps_;
-  record.elapsed = seconds_since(began_);
-  const auto done = static_cast<double>(step - begun_);
-  record.remaining = done > 0 ? record.elapsed / done * static_cast<double>(steps_ - step) : 0;
-  record.tokens = state_.tokens;
-  record.trained_tokens = state_.trained_tokens;
-  record.throughput = record.elapsed > 0 ? static_cast<double>(state_.tokens - tokens_before_) / record.elapsed : 0;
-  record.epoch = static_cast<double>(state_.row) / static_cast<double>(data_.train.rows());
+  StepRecord record = clock_.record(step, state_);
   record.peak_memory = backend_->memory().peak();
   return record;
 }
@@ -237,20 +207,16 @@ bool Job::evaluate(StepRecord& record) {
 /// The attempt before ended in the evaluation after its last step, which is done now, as if nothing had been between.
 void Job::evaluate_what_was_cut_off() {
   if (!state_.more.contains(cut_off)) return;
-  StepRecord measured = record_of(begun_);
+  StepRecord measured = record_of(clock_.begun());
   if (!evaluate(measured)) end_if_asked(context_, recipe_);
   if (log_) log_->amend(measured);
   state_.more.erase(cut_off);
-  if (begun_ >= steps_) save(begun_);  // the last checkpoint knows of it, too
+  if (nothing_left()) save(clock_.begun());  // the last checkpoint knows of it, too
 }
 
 void Job::stop_on_trouble(std::int64_t step, std::span<const std::int64_t> chosen) {
   const Trouble trouble = stepper_->diagnose(chosen);
-  const std::string text = fmt::format(
-      "step {}: the gradients hold NaN or infinity; first seen in the {} of block {}, microbatch {}, on rank {}. The "
-      "update was left out on every rank and the run stops{}. {}",
-      step + 1, trouble.what, trouble.block, trouble.microbatch, trouble.rank,
-      saving_->any() ? "; its last checkpoint is good" : "", advice_after_trouble(recipe_, step));
+  const std::string text = trouble_text(recipe_, trouble, step, saving_->any());
   progress_.end();
   report(text, true);
   fail_everywhere(Kind::numeric, "{}", text);
@@ -260,7 +226,7 @@ void Job::one_step(std::int64_t step) {
   const std::vector<std::int64_t> chosen = step_rows_->next(state_);
   const StepResult result = stepper_->step(step, chosen, schedule_of(recipe_, steps_).rate(step));
   if (!result.updated) stop_on_trouble(step, chosen);
-  if (step == begun_ && result.spare > 0) {
+  if (step == clock_.begun() && result.spare > 0) {
     note(fmt::format("note: {} a step on {} data ranks {} {} of the last round empty",
                      counted(result.microbatches, "microbatch"), mesh_.shape().data,
                      result.microbatches == 1 ? "leaves" : "leave", counted(result.spare, "place")));
@@ -284,7 +250,7 @@ void Job::one_step(std::int64_t step) {
 bool Job::save_is_due(std::int64_t step, RunEnd& end) {
   const auto& minutes = recipe_.output.save_every_minutes;
   std::int64_t flags[2] = {asked_to_end(context_) ? 1 : 0,
-                           first() && minutes && seconds_since(saved_) >= 60 * *minutes ? 1 : 0};
+                           first() && minutes && clock_.minutes_since_saved() >= *minutes ? 1 : 0};
   context_.world.sum(Tensor(flags, Dtype::i64, {2})).wait();
   const bool early = step < steps_ || state_.more.contains(cut_off);
   end = RunEnd::finished;
@@ -297,7 +263,7 @@ bool Job::save_is_due(std::int64_t step, RunEnd& end) {
 bool Job::save(std::int64_t step) {
   state_.more["bf16_products"] = name_of(products_);
   const SaveResult result = saving_->save(context_.world, state_, on_->groups);
-  saved_ = Clock::now();
+  clock_.saved();
   for (const std::string& text : result.notes) warn("note: " + text);
   if (!result.committed) {
     warn(fmt::format("ALARM: the checkpoint of step {} could not be saved: {}", step, result.text));
@@ -316,20 +282,20 @@ bool Job::save(std::int64_t step) {
 void Job::introduce() {
   for (const std::string& line : introduction(recipe_, settled(), data_.train)) note(line);
   if (recipe_.train.dtype == Dtype::bf16) note(fmt::format("bf16 products: {}", name_of(products_)));
-  if (begun_ > 0) note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), begun_, steps_));
+  if (clock_.begun() > 0)
+    note(fmt::format("continuing from {} (step {} of {})", resumed_->path().string(), clock_.begun(), steps_));
 }
 
 void Job::before_the_first_step() {
   end_if_asked(context_, recipe_);
   note(memory_table_);
-  began_ = Clock::now();
+  clock_.begin(state_, steps_);
   StepRecord before = record_of(0);
-  if (begun_ == 0 && evaluation_.due_after(0, steps_)) {
+  if (clock_.begun() == 0 && evaluation_.due_after(0, steps_)) {
     if (!evaluate(before)) end_if_asked(context_, recipe_);
     if (log_) log_->append(before);
   }
-  began_ = Clock::now();
-  saved_ = Clock::now();
+  clock_.begin(state_, steps_);  // speed is that of training alone
 }
 
 void Job::end_early(std::int64_t step, bool saved, RunEnd end) {
@@ -349,25 +315,30 @@ void Job::end_early(std::int64_t step, bool saved, RunEnd end) {
   note(text);
 }
 
-/// Of a run that is where it was to come to already.
-RunEnd Job::nothing_left() {
+/// Whether the run is where it was to come to already.
+bool Job::nothing_left() const {
+  return clock_.begun() >= steps_ || (context_.until > 0 && clock_.begun() >= context_.until);
+}
+
+RunEnd Job::end_without_a_step() {
   report();
-  if (begun_ < steps_) {
-    note(fmt::format("{} of {} steps are done, and none was asked for beyond step {}", begun_, steps_, context_.until));
+  if (clock_.begun() < steps_) {
+    note(fmt::format("{} of {} steps are done, and none was asked for beyond step {}", clock_.begun(), steps_,
+                     context_.until));
     return RunEnd::paused;
   }
   note(fmt::format("this run is finished: {} steps are done; a larger max_steps or num_train_epochs lets it go on",
-                   begun_));
+                   clock_.begun()));
   return RunEnd::finished;
 }
 
 RunEnd Job::run() {
-  if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, begun_);
+  if (first()) log_ = std::make_unique<MetricsLog>(recipe_.output.output_dir, clock_.begun());
   introduce();
   evaluate_what_was_cut_off();
-  if (begun_ >= steps_ || (context_.until > 0 && begun_ >= context_.until)) return nothing_left();
+  if (nothing_left()) return end_without_a_step();
   before_the_first_step();
-  for (std::int64_t step = begun_; step < steps_; ++step) {
+  for (std::int64_t step = clock_.begun(); step < steps_; ++step) {
     one_step(step);
     RunEnd end = RunEnd::finished;
     if (save_is_due(step + 1, end)) {
@@ -383,22 +354,17 @@ RunEnd Job::run() {
   return RunEnd::finished;
 }
 
-ReportFacts Job::facts() const {
-  ReportFacts facts = report_facts(recipe_, settled());
-  facts.program = context_.program;
-  facts.machine = backend_->description();
-  facts.recipe = state_.recipe;
-  facts.counts = data_.counts.text();
-  return facts;
-}
-
 /// Of the first rank; the others get an empty one.
 WrittenReport Job::report(const std::string& ending, bool broken) {
   log_.reset();
   WrittenReport written;
   all_or_none(together_, [&] {
     if (!first()) return;
-    ReportFacts about = facts();
+    ReportFacts about = report_facts(recipe_, settled());
+    about.program = context_.program;
+    about.machine = backend_->description();
+    about.recipe = state_.recipe;
+    about.counts = data_.counts.text();
     about.ending = ending;
     about.broken = broken;
     written = write_report(recipe_.output.output_dir, about, recipe_.output.plot_loss);

@@ -50,8 +50,9 @@ std::vector<std::string> step_notes(const Recipe& recipe, const RunState& state,
                   rows, per_device, rounds, data_ranks, per_device * rounds * data_ranks)};
 }
 
-std::string note_of_kinds(const Together& together, const std::string& kind) {
-  const std::vector<std::string> kinds = together.gather(kind);
+namespace {
+
+std::string note_of(const std::vector<std::string>& kinds) {
   for (std::size_t part = 1; part < kinds.size(); ++part) {
     if (kinds[part] == kinds[0]) continue;
     return fmt::format(
@@ -62,10 +63,17 @@ std::string note_of_kinds(const Together& together, const std::string& kind) {
   return "";
 }
 
+}  // namespace
+
+std::string note_of_kinds(const Together& together, const std::string& kind) {
+  return note_of(together.gather(kind));
+}
+
 std::vector<std::string> device_notes(const Together& together, const std::string& kind, RunState& state) {
   std::vector<std::string> notes;
-  if (std::string note = note_of_kinds(together, kind); !note.empty()) notes.push_back(std::move(note));
-  const std::string first = together.gather(kind).front();
+  const std::vector<std::string> kinds = together.gather(kind);
+  if (std::string note = note_of(kinds); !note.empty()) notes.push_back(std::move(note));
+  const std::string& first = kinds.front();
   if (first.empty()) return notes;
   nlohmann::json& known = state.more["devices"];
   if (!known.is_array()) known = nlohmann::json::array();

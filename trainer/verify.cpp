@@ -30,8 +30,8 @@ class Verification {
   }
 
  private:
-  /// `first`: whether these ranks are the ones among which the job's first rank is. Where no bits are promised, the oracle takes the
-  /// weights that they came to, so that its second step's gradients are of the same weights.
+  /// `first`: whether these ranks are the ones among which the job's first rank is. Where no bits are promised, the oracle
+  /// takes the weights that they came to, so that its second step's gradients are of the same weights.
   std::vector<VerifyCheck> compare(const VerifyPlan& plan, Communicator& ranks, bool first) {
     const VerifyResult mine = verify_run(plan, dtype_, ranks, backend_);
     const VerifyBounds bounds = verify_bounds(plan, dtype_);
